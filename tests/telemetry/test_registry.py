@@ -133,6 +133,22 @@ def test_accounts_as_they_are_now() -> None:
     assert found['proxy_account_window_used_ratio{account="work",window="5h"}'] == 0.5
 
 
+def test_windows_and_forecasts() -> None:
+    runtime = make_runtime(make_account("work", "sk-ant-oat01-x"))
+    state = runtime.pool.account_state("anthropic:work")
+    for at, used in ((NOW - 3600, 0.25), (NOW, 0.5)):
+        windows = {"5h": Window(used, "", NOW + 9000), "7d_oi": Window(None, "rejected", NOW + 60)}
+        state.update_quota(Quota(at, windows))
+    found = lines(runtime)
+    of = '{account="work",window='
+    assert found[f'proxy_account_window_reset_seconds{of}"5h"}}'] == 9000
+    assert found[f'proxy_account_window_reset_seconds{of}"7d_oi"}}'] == 60
+    assert found[f'proxy_account_window_out_seconds{of}"5h"}}'] == 7200
+    assert f'proxy_account_window_out_seconds{of}"7d_oi"}}' not in found
+    assert found['proxy_pool_dry_seconds{models="*"}'] == 7200
+    assert found['proxy_pool_dry_seconds{models="*fable*"}'] == 0
+
+
 def test_no_secret_is_told() -> None:
     assert "sk-ant-" not in page(make_runtime(make_account("work")), NOW)
 

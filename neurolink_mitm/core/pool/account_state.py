@@ -239,13 +239,13 @@ class AccountState:
         """Return the cooldowns, running or run out, whose scope covers `model` at `endpoint`."""
         return [
             (scope, cooldown)
-            for scope, cooldown in self.cooldowns.items()
+            for scope, cooldown in tuple(self.cooldowns.items())
             if covers(scope, model, endpoint)
         ]
 
     def _whole(self, now: float) -> list[tuple[str, Cooldown]]:
         """Return the running cooldowns of the account itself, whichever endpoint they come from."""
-        return [(s, c) for s, c in self.cooldowns.items() if c.whole and c.cooling(now)]
+        return [(s, c) for s, c in tuple(self.cooldowns.items()) if c.whole and c.cooling(now)]
 
     def begin(
         self, model: str | None, now: float, endpoint: str = MESSAGES, *, moved: bool = False

@@ -324,7 +324,7 @@ class Pool:
 
     def _candidate(self, account: Account, model: str | None) -> Candidate:
         quota = self._states[account.key].quota
-        return Candidate(account, quota, self._is_primary(account), model)
+        return Candidate(account, quota, self.is_primary(account), model)
 
     def choose_fallback(
         self,
@@ -398,7 +398,7 @@ class Pool:
             return False
         return any(account.type == "oauth" for account in left)
 
-    def _is_primary(self, account: Account) -> bool:
+    def is_primary(self, account: Account) -> bool:
         return self._primary is not None and self._primary in (account.label, account.key)
 
     def began(

@@ -80,7 +80,7 @@ class Readings:
         if latest is None or latest.at <= start:
             return 0.0
         before, after = None, latest
-        for each in self._kept:
+        for each in tuple(self._kept):  # any thread may ask
             if each.at > start:
                 after = each
                 break

@@ -20,10 +20,18 @@ Row = dict[str, object]
 Used = tuple[Account, AccountState]
 
 
-def forecast_report(pool: Pool, primary: str | None, now: float) -> Row | None:
-    """Return from when to when the pool is dry at the pace of the last hour; None without a subscription in use.
+def forecast_report(pool: Pool, now: float) -> Row | None:
+    """Return from when to when the pool is dry at the pace of the last hour; None without a subscription in use."""
+    dry = dry_times(pool, now)
+    if not dry:
+        return None
+    return {**_row(dry.pop("*")), "models": {name: _row(each) for name, each in dry.items()}}
 
-    `primary` is the label or key of the account that goes first.
+
+def dry_times(pool: Pool, now: float) -> dict[str, Dry | None]:
+    """Return when the subscriptions run dry, by wildcard: `*`, and families with windows of their own.
+
+    Empty without a subscription in use. Any thread may ask.
     """
     used = [
         (account, pool.account_state(account.key))
@@ -31,7 +39,7 @@ def forecast_report(pool: Pool, primary: str | None, now: float) -> Row | None:
         if account.type == "oauth" and out_of_use(account, now) is None
     ]
     if not used:
-        return None
+        return {}
     families = {
         wildcard
         for _, state in used
@@ -39,17 +47,12 @@ def forecast_report(pool: Pool, primary: str | None, now: float) -> Row | None:
         for wildcard in models_of(name, state.quota.learned if state.quota else {})
     }
     families.discard("*")
-    work = WORK / (1 + len(families))
-    dry = {
-        wildcard: _dry(used, wildcard.strip("*"), pool.strategy, primary, now, work)
-        for wildcard in ("*", *sorted(families)[:MAX_FAMILIES])
-    }
-    return {**_row(dry.pop("*")), "models": {name: _row(each) for name, each in dry.items()}}
+    wildcards = ("*", *sorted(families)[:MAX_FAMILIES])
+    work = WORK / len(wildcards)
+    return {each: _dry(pool, used, each.strip("*"), now, work) for each in wildcards}
 
 
-def _dry(
-    used: Sequence[Used], family: str, strategy: str, primary: str | None, now: float, work: float
-) -> Dry | None:
+def _dry(pool: Pool, used: Sequence[Used], family: str, now: float, work: float) -> Dry | None:
     model = f"claude-{family}" if family else None
     quotas = [state.quota or Quota(now) for _, state in used]
     counting = [quota.counting(model, now) for quota in quotas]
@@ -63,12 +66,12 @@ def _dry(
             state.recovers_at(model, now) or now,
             account.weight,
             account.priority,
-            primary in (account.label, account.key),
+            pool.is_primary(account),
             DEFAULT_FALLBACK if quota.fallback is None else quota.fallback,
         )
         for (account, state), windows, quota in zip(used, counting, quotas, strict=True)
     ]
-    return runs_dry(supplies, paces, strategy, now, work)
+    return runs_dry(supplies, paces, pool.strategy, now, work)
 
 
 def _row(dry: Dry | None) -> Row:

@@ -16,7 +16,9 @@ from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow
 from neurolink_mitm.core.pool.account_state import AccountState
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Pool
+from neurolink_mitm.core.pool.readings import runs_out_at
 from neurolink_mitm.core.status.event_loop import BOUNDS, Lag
+from neurolink_mitm.core.status.forecast import dry_times
 
 DURATIONS = (50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 120_000, 300_000, 900_000)
 """Upper bounds of buckets, in milliseconds."""
@@ -93,6 +95,13 @@ METRICS: Mapping[str, Metric] = {
     "proxy_account_in_flight": G("{request}", "Requests that it serves now.", ("account",)),
     "proxy_account_window_used_ratio": G(
         "1", "Share of a subscription's window that is used up.", ("account", "window")
+    ),
+    "proxy_account_window_reset_seconds": G("s", "Until the window is reset.", ("account", "window")),
+    "proxy_account_window_out_seconds": G(
+        "s", "Until it is used up at the pace of the last hour, if before its reset.", ("account", "window")
+    ),
+    "proxy_pool_dry_seconds": G(
+        "s", "Until no subscription has headroom, if that is foreseen; `*` is all models.", ("models",)
     ),
     # of OpenTelemetry's conventions; Prometheus has their figures in the metrics above
     "gen_ai.client.operation.duration": H("s", "Requests to models.", _GEN_AI, _SECONDS, otlp_only=True),
@@ -211,6 +220,9 @@ def current_points(running: Measured, now: float) -> Iterator[Point]:
     yield Point("proxy_build_info", 1, (__version__,))
     yield Point("proxy_requests_held", len(running.waiting.held))
     pool = running.pool
+    for models, dry in dry_times(pool, now).items():
+        if dry:
+            yield Point("proxy_pool_dry_seconds", round(dry.start - now, 3), (models,))
     for account in (*pool.accounts, *pool.fallbacks):
         state = pool.account_state(account.key)
         # a copy, since the event loop may change the dictionary meanwhile
@@ -224,7 +236,11 @@ def _account(account: Account, state: AccountState, now: float) -> Iterable[Poin
         left = max(0.0, round(cooldown.until - now, 3))
         yield Point("proxy_account_cooldown_seconds", left, (label, scope))
     yield Point("proxy_account_in_flight", state.in_flight, (label,))
-    if quota := state.quota:
-        for name, window in quota.current(now).items():
-            if window.utilization is not None:
-                yield Point("proxy_account_window_used_ratio", window.utilization, (label, name))
+    for name, window in state.quota.current(now).items() if state.quota else ():
+        if window.utilization is not None:
+            yield Point("proxy_account_window_used_ratio", window.utilization, (label, name))
+        if window.reset is not None:
+            left = round(window.reset - now, 3)
+            yield Point("proxy_account_window_reset_seconds", left, (label, name))
+        if out_at := runs_out_at(window, state.pace(name, now), now):
+            yield Point("proxy_account_window_out_seconds", round(out_at - now, 3), (label, name))

@@ -162,7 +162,7 @@ def _stats(running: Running, now: float) -> dict[str, object]:
         "totalErrors": totals.errors,
         "totalRateLimits": totals.rate_limits,
         "primaryAccount": _primary(running),
-        "forecast": forecast_report(pool, running.config.routing.primary_account, now),
+        "forecast": forecast_report(pool, now),
         "accounts": [
             _account(a, pool.account_state(a.key), now) | {"unwritten": unwritten.get(a.label)}
             for a in pool.accounts

@@ -71,7 +71,7 @@ class LinearPool(Pool):
         if home := self._home_among(left, requirements, now):
             return Choice(home, "session affinity", ineligible)
         candidates = [
-            Candidate(a, self.account_state(a.key).quota, self._is_primary(a), requirements.model)
+            Candidate(a, self.account_state(a.key).quota, self.is_primary(a), requirements.model)
             for a in left
         ]
         return Choice(self._select(candidates, now), self.strategy, ineligible)

@@ -35,14 +35,14 @@ def test_the_pace_moves_to_the_next_account() -> None:
     report_use(pool, A, "5h", 0.5, 3.5, before=0.25)
     report_use(pool, B, "5h", 0.75, 4, before=0.75)
     dry = {"dryFrom": when(3), "dryTo": when(3.5)}
-    assert forecast_report(pool, None, NOW) == {**dry, "models": {}}
+    assert forecast_report(pool, NOW) == {**dry, "models": {}}
 
 
 def test_all_that_is_used_together_counts() -> None:
     pool = Pool([login("a"), login("b")])
     report_use(pool, A, "5h", 0.5, 4, before=0.25)
     report_use(pool, B, "5h", 0.5, 5, before=0.25)
-    assert forecast_report(pool, None, NOW) == {
+    assert forecast_report(pool, NOW) == {
         "dryFrom": when(2),
         "dryTo": when(4),
         "models": {},
@@ -53,7 +53,7 @@ def test_a_family_has_a_forecast_of_its_own() -> None:
     pool = Pool([login("a")])
     report_use(pool, A, "5h", 0.2, 4, before=0.1)
     report_use(pool, A, "7d_oi", 0.8, 48, before=0.4)
-    assert forecast_report(pool, None, NOW) == {
+    assert forecast_report(pool, NOW) == {
         "dryFrom": None,
         "dryTo": None,
         "models": {"*fable*": {"dryFrom": when(0.5), "dryTo": when(48)}},
@@ -65,15 +65,15 @@ def test_what_cools_now_is_dry_now() -> None:
     for key, until in ((A, NOW + 60), (B, NOW + 30)):
         reset = NOW + HOUR if key == A else None
         pool.account_state(key).cooldowns["*"] = Cooldown(1, NOW, until, "x", resets_at=reset)
-    found = forecast_report(pool, None, NOW)
+    found = forecast_report(pool, NOW)
     assert found == {"dryFrom": iso(NOW), "dryTo": iso(NOW + 30), "models": {}}
 
 
 def test_who_is_out_of_use_is_left_out() -> None:
-    assert forecast_report(Pool([make_account("key")]), None, NOW) is None
-    assert forecast_report(Pool([login("a", disabled="by its owner")]), None, NOW) is None
+    assert forecast_report(Pool([make_account("key")]), NOW) is None
+    assert forecast_report(Pool([login("a", disabled="by its owner")]), NOW) is None
     pool = Pool([login("a"), login("b", enabled=False)])
     report_use(pool, A, "5h", 0.5, 4, before=0.25)
-    found = forecast_report(pool, None, NOW)
+    found = forecast_report(pool, NOW)
     assert found is not None
     assert found["dryFrom"] == when(2)

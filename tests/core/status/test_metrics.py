@@ -119,7 +119,13 @@ def test_every_point_has_the_labels_of_its_metric() -> None:
         *current_points(runtime, NOW),
     ]  # fmt: skip
     assert all(len(point.labels) == len(METRICS[point.metric].labels) for point in made)
-    of_subscriptions = {"proxy_account_cooldown_seconds", "proxy_account_window_used_ratio"}
+    of_subscriptions = {
+        "proxy_account_cooldown_seconds",
+        "proxy_account_window_used_ratio",
+        "proxy_account_window_reset_seconds",
+        "proxy_account_window_out_seconds",
+        "proxy_pool_dry_seconds",
+    }
     assert {point.metric for point in made} == METRICS.keys() - of_subscriptions - {
         "proxy_loop_lag_ms"
     }
