@@ -9,6 +9,7 @@ import pytest
 from neurolink_mitm.claude_code import status_text as statusline
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.cooldown import Cooldown
+from neurolink_mitm.core.pool.pauses import Pause
 from neurolink_mitm.core.pool.persisted import PersistedState
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.pool.quota import Quota
@@ -60,8 +61,9 @@ def used(pool: Pool, label: str, five_hour: float, seven_day: float | None = Non
         (Pool([make_account("a", disabled="needs login")]),
          "neurolink: no account serves: neurolink proxy status"),
         (Pool([make_account("a", expires_at=NOW - 1), make_account("b")]), "neurolink b"),
+        (Pool([make_account("a", paused=Pause(NOW + 9)), make_account("b")]), "neurolink b"),
     ],
-    ids=["none", "new", "windows", "one cools", "many cool", "all cool", "needs login", "expired"],
+    ids=["none", "new", "windows", "one cools", "many cool", "all cool", "needs login", "expired", "paused"],
 )  # fmt: skip
 def test_a_line(pool: Pool, line: str) -> None:
     assert line_of(report(pool), None) == line

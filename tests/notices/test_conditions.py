@@ -10,6 +10,7 @@ from neurolink_mitm.core.auth.credentials import GAVE_UP, NEEDS_LOGIN
 from neurolink_mitm.core.cost.budget import Budget, ClientUse
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Requirements
+from neurolink_mitm.core.pool.pauses import Pause
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.windows import Window
@@ -187,10 +188,21 @@ def test_who_serves_beyond_doubt_has_been_healed_by_a_success() -> None:
         ([login("a"), login("b"), make_account("key")], "a", False),
         ([login("a", disabled=NEEDS_LOGIN)], "", True),
         ([login("a", disabled="on holiday")], "", False),
+        ([login("a", paused=Pause())], "", False),
+        ([login("a", paused=Pause(NOW - 1)), login("b", disabled=NEEDS_LOGIN)], "a", True),
         ([login("a", excluded_models=("claude-opus-*",))], "", False),
         ([make_account("key")], "key", False),
     ],
-    ids=["limited", "one is left", "lost", "by its owner", "not for this model", "keys only"],
+    ids=[
+        "limited",
+        "one is left",
+        "lost",
+        "by its owner",
+        "paused",
+        "pause over",
+        "not for this model",
+        "keys only",
+    ],
 )
 def test_when_the_subscriptions_are_out(accounts: list[Account], limited: str, out: bool) -> None:
     assert subscriptions_out(pool_of(*accounts, limited=limited), REQUEST.model, NOW) is out

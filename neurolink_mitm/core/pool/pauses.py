@@ -6,6 +6,7 @@ ends it. The name may be a label alone, and `until` a number of seconds or milli
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -73,4 +74,4 @@ def pause_reason(text: str) -> str:
 
 def utc(moment: float) -> str:
     """Return `moment` as `2026-11-29T18:00:00Z`."""
-    return datetime.fromtimestamp(round(moment), UTC).isoformat().replace("+00:00", "Z")
+    return datetime.fromtimestamp(math.ceil(moment), UTC).isoformat().replace("+00:00", "Z")
