@@ -181,8 +181,9 @@ def _cut(text: str, container: int, child: Child) -> str:
     place = siblings.index(child)
     if place:
         before = siblings[place - 1].end
-        between = text[before : child.start]
-        left = between.replace(",", "", 1) if jsonc.comments(between) else ""
+        comma = jsonc.gap(text, before)
+        between = text[before:comma] + text[comma + 1 : child.start]
+        left = between if between.strip() else ""
         return text[:before] + left + text[child.end :]
     if len(siblings) == 1:
         comma = jsonc.gap(text, child.end)
@@ -191,7 +192,10 @@ def _cut(text: str, container: int, child: Child) -> str:
     comma, following = jsonc.gap(text, child.end), siblings[1].start
     if not text[comma + 1 : following].strip():
         return text[: child.start] + text[following:]
-    return text[: child.start].rstrip(" \t\r\n") + text[comma + 1 :]
+    lead = (
+        "" if not text[container + 1 : child.start].strip() else text[container + 1 : child.start]
+    )
+    return text[: container + 1] + lead + text[comma + 1 :]
 
 
 def _without_hulls(text: str, before: Before) -> str | None:

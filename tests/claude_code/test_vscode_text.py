@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neurolink_mitm.claude_code import jsonc
 from neurolink_mitm.claude_code.settings_text import Before
 from neurolink_mitm.claude_code.vscode_text import SETTING, merge, restore, values
 from tests.linear import assert_linear
@@ -176,3 +177,20 @@ def test_it_is_linear(unit: str) -> None:
             restore(done, OURS, before)
 
     assert_linear(both, lambda size: f'{{"{SETTING}": [{unit * (size // len(unit))}]}}')
+
+
+@given(documents())
+def test_whatever_is_removed_from_any_list_the_rest_can_be_read(text: str) -> None:
+    """The variables are anywhere in the list, as after an edit of the user's."""
+    names = ("A", "a", "b")
+    ours = {"ANTHROPIC_BASE_URL": "v", "ENABLE_TOOL_SEARCH": "v"}
+    left = restore(text, ours, Before(dict.fromkeys(ours), None, "{}"))
+    assert left is not None
+    assert values(left, names) == values(text, names)
+    root, was = jsonc.root(left), jsonc.root(text)
+    assert root is not None
+    assert was is not None
+    others = [each.name for each in jsonc.children(left, root)]
+    assert [each.name for each in jsonc.children(text, was) if each.name != SETTING] == [
+        name for name in others if name != SETTING
+    ]
