@@ -53,6 +53,11 @@ class Takeover:
         """Return whether there is a store of the original. Raises `ValueError` if it can't be understood."""
         return self._conversion()[1] is not None
 
+    def check(self) -> None:
+        """Raise `OriginalRunsError` if the original runs."""
+        if how := self._runs():
+            raise OriginalRunsError(how)
+
     def run(self, backend: Backend, *, force: bool = False) -> Conversion | None:
         """Take the store over into `backend`, unless there is none (any more). The caller holds the store's lock.
 
@@ -61,8 +66,8 @@ class Takeover:
         data, conversion = self._conversion()
         if conversion is None or data is None:
             return None
-        if not force and (how := self._runs()):
-            raise OriginalRunsError(how)
+        if not force:
+            self.check()
         backup = self._back_up(data)
         if isinstance(backend, FileBackend):
             backend.replace(data, _stamped(conversion))

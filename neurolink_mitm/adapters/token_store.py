@@ -78,8 +78,20 @@ class TokenStore:
         data = _read(self._backend, lambda data: (parse_token_store(data), _revision(data)))
         stored, revision = data or ((), _revision(None))
         legacy = _read(legacy_file, parse_legacy)
+        if not stored and legacy and legacy.refresh_token and self._takeover:
+            self._check_unused(self._takeover)
         warnings = (self._backend.warning(), legacy_file.warning())
         return Credentials(stored, legacy, tuple(each for each in warnings if each), revision)
+
+    def _check_unused(self, takeover: Takeover) -> None:
+        """Raise `StoreInUseError` if the original runs, which would refresh the legacy login, too."""
+        try:
+            takeover.check()
+        except OriginalRunsError as e:
+            raise StoreInUseError(
+                f"{self._home.legacy_credentials} is the original NeuroLink's, which runs ({e}), and was left as it"
+                " is: end that program first"
+            ) from e
 
     def take_over(self, *, force: bool = False) -> Conversion | None:
         """Take over the store of the original NeuroLink, if it is there; with `force` though that runs.

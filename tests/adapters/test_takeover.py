@@ -14,7 +14,12 @@ from neurolink_mitm.adapters.files import ChangedError
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.takeover import Takeover, home_directories
 from neurolink_mitm.adapters.token_backend import FileBackend
-from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, open_store
+from neurolink_mitm.adapters.token_store import (
+    StoreInUseError,
+    TokenStore,
+    TokenStoreError,
+    open_store,
+)
 from neurolink_mitm.core.auth.original_store import NEVER, obfuscate
 from tests.filed_keyring import FILE, FiledKeyring
 
@@ -127,6 +132,23 @@ def test_nothing_is_done_while_the_original_runs(home: Home, user: Path) -> None
         home.tokens.write_bytes(old)
         process.communicate(b"\n")
     assert len(opened(home, user).read().stored) == 2
+
+
+@pytest.mark.parametrize("kind", ["login", "key"])
+def test_a_legacy_login_is_left_to_the_original_while_that_runs(
+    home: Home, user: Path, kind: str
+) -> None:
+    legacy = {"oauth": LOGIN} if kind == "login" else {"type": "api-key", "apiKey": "sk-ant-k"}
+    home.legacy_credentials.write_text(json.dumps(legacy))
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
+        home.state.write_text(json.dumps({"pid": process.pid}))
+        if kind == "login":
+            with pytest.raises(StoreInUseError, match="which runs"):
+                opened(home, user).read()
+        else:
+            assert opened(home, user).read().legacy is not None
+        process.communicate()
+    assert opened(home, user).read().legacy is not None
 
 
 def test_it_moves_into_the_keyring(home: Home, user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
