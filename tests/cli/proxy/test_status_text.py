@@ -253,6 +253,16 @@ ROUTE = {
             {"asked": None, "countTokens": {"next": None, "status": 429}},
             ["counting tokens: the client gets 429"],
         ),
+        (
+            {
+                "asked": None,
+                "next": None,
+                "status": 429,
+                "heldUntil": "2025-10-09T09:03:20Z",
+                "countTokens": {},
+            },
+            ["a request is held until 14:33 IST (in 10m)"],
+        ),
     ],
     ids=[
         "named",
@@ -264,6 +274,7 @@ ROUTE = {
         "counting",
         "uncounted",
         "counting-in-vain",
+        "held",
     ],
 )
 def test_explain_says_what_comes_of_it(changes: dict[str, Any], lines: list[str]) -> None:
