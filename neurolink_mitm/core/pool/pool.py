@@ -430,6 +430,9 @@ class Pool:
             self.changes += state.succeeded(requirements.model, sent_at, now, requirements.endpoint)
             self._touch(key)
             cached = requirements.endpoint == endpoints.MESSAGES
+            if cached and state.quota:
+                state.quota = state.quota.after_success(requirements.model, sent_at)
+                self._quotas[key] = state.quota
             if cached and self._affinity and self._targets[key].type != "provider":
                 session = session_of(requirements)
                 moves = self._leaves_paid_calls(self._affinity.home(session, now), key)

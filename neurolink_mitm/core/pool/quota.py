@@ -115,6 +115,23 @@ class Quota:
             return self
         return replace(self, windows=windows, fallback=fallback, learned=learned)
 
+    def after_success(self, model: str | None, sent_at: float) -> Quota:
+        """Return this quota after a request for `model` was served: no window that counts for it is used up.
+
+        Those that a response has reported since `sent_at` stay: the request was paid beside the plan.
+        """
+        family = family_of(model)
+        over = [
+            name
+            for name, window in self.windows.items()
+            if window.is_used_up
+            and window.seen_at < sent_at
+            and counts_for(name, family, self.learned)
+        ]
+        if not over:
+            return self
+        return replace(self, windows={n: w for n, w in self.windows.items() if n not in over})
+
     @property
     def is_within_plan(self) -> bool:
         """Whether the response counts against the windows, and is not paid beside the plan."""

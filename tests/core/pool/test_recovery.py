@@ -158,6 +158,34 @@ def test_nobody_waits_for_what_does_not_end_by_itself() -> None:
     assert recovery(pool, CLAUDE_CODE, NOW) == NOW + 10
 
 
+@pytest.mark.parametrize(
+    ("answer", "at"),
+    [("", NOW + 65), (f"{UNIFIED}5h-status: allowed", NOW + 65),
+     (f"{UNIFIED}5h-status: rejected\n{UNIFIED}5h-reset: {IN_AN_HOUR:.0f}", IN_AN_HOUR)],
+    ids=["no-headers", "open", "paid-beside-the-plan"],
+)  # fmt: skip
+def test_a_success_forgets_that_the_window_was_used_up(answer: str, at: float) -> None:
+    pool = pool_of()
+    fail(pool, A, limit("rejected", more="retry-after: 30"))
+    pool.update_quota(A, make_failure(200, answer).headers, NOW + 50)
+    pool.succeeded(A, CLAUDE_CODE, sent_at=NOW + 50, now=NOW + 50)
+    assert pool.ineligible(CLAUDE_CODE, NOW + 50) == {}
+    fail(pool, A, "retry-after: 5", NOW + 60)
+    assert recovery(pool, CLAUDE_CODE, NOW + 60) == at
+
+
+def test_a_success_of_another_family_forgets_nothing() -> None:
+    pool = pool_of()
+    asked = replace(CLAUDE_CODE, model=FABLE)
+    more = f"{UNIFIED}7d_oi-status: rejected\n{UNIFIED}7d_oi-reset: {IN_A_DAY:.0f}\nretry-after: 9"
+    fail(pool, A, limit(more=more), asked=asked)
+    pool.succeeded(A, CLAUDE_CODE, sent_at=NOW + 5, now=NOW + 5)
+    quota = pool.account_state(A).quota
+    assert quota is not None
+    assert quota.windows["7d_oi"].is_used_up
+    assert pool.quotas()[A] == quota
+
+
 def test_counting_does_not_wait_for_the_window_of_messages() -> None:
     pool = pool_of()
     fail(pool, A, limit("rejected", more="retry-after: 30"))
