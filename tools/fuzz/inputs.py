@@ -165,6 +165,8 @@ STATE = (
     b'{"oauth":{"accessToken":"sk-ant-oat-test-1","refreshToken":"r","expiresAt":1900000000000}}',
     b'{"version":1,"accounts":{"anthropic:work":{"credential":"c","scopes":{"*":{"level":3,"began":1,"until":9e9,"reason":"429"}}}}}',
     b'{"version":1,"accounts":{"anthropic:work":{"seen_at":1,"five_hour":{"utilization":0.5,"status":"allowed","reset":9e9}}}}',
+    b'{"version":1,"accounts":{"anthropic:work":{"seen_at":1,"windows":{"7d_oi":{"utilization":0.5,"status":"rejected",'
+    b'"reset":9e9,"seen_at":1}},"learned":{"7d_oi":{"fable":"refused"}},"fallback":0.5}}}',
     b'{"day":"2026-01-01","spent":{"1":1.5}}',
     b'[{"name":"ada","hash":"00","created":1}]',
     b'{"pid":1,"port":1,"host":"127.0.0.1","strategy":"fill-first","startTime":1}',
