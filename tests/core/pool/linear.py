@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Choice, Requirements
+from neurolink_mitm.core.pool.choosing import session_of
 from neurolink_mitm.core.pool.persisted import PersistedState, fingerprint
-from neurolink_mitm.core.pool.pool import Pool, session_of
+from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.selection import Candidate
 

@@ -23,10 +23,11 @@ from neurolink_mitm.core.pool.account_state import LEVEL_LIFETIME, PROBE_LEASE, 
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.affinity import Session
 from neurolink_mitm.core.pool.choice import Choice, CooldownResult, Requirements
+from neurolink_mitm.core.pool.choosing import session_of
 from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.pool.limit_scope import WHOLE_ACCOUNT
 from neurolink_mitm.core.pool.persisted import PersistedState, fingerprint
-from neurolink_mitm.core.pool.pool import Pool, session_of
+from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.ramp import PROBE_WAIT
 from neurolink_mitm.core.pool.readings import SavedReading

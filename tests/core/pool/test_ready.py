@@ -16,7 +16,8 @@ from neurolink_mitm.core.cost.budget import Metering
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Requirements
-from neurolink_mitm.core.pool.pool import NAMED, Pool
+from neurolink_mitm.core.pool.choosing import NAMED
+from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.ready import KINDS, Kind, Ready, ReadyByKind, Verdict
 from neurolink_mitm.core.pool.selection import STRATEGIES
