@@ -14,7 +14,6 @@ from neurolink_mitm.core.pool.eligibility import Eligibility
 from neurolink_mitm.core.pool.ready import Kind, Ready, ReadyByKind, Verdict
 from neurolink_mitm.core.pool.selection import STRATEGIES, Candidate, SelectionStrategy
 from neurolink_mitm.core.pool.waits import Waits
-from neurolink_mitm.core.request import endpoints
 
 NAMED = 10
 """Ineligible accounts whose reasons a choice has: rows of the log would grow with the pool."""
@@ -213,10 +212,9 @@ class Choosing(Eligibility):
         homes = (ready.find(key) for key in keys if key not in tried)
         return next((home for home in homes if home and not self._is_dearer(home, left)), None)
 
-    def _served(self, key: str, requirements: Requirements, now: float) -> None:
-        """Note where the session's prompt cache is now."""
-        cached = requirements.endpoint == endpoints.MESSAGES
-        if cached and self._affinity and self._targets[key].type != "provider":
+    def _move(self, requirements: Requirements, key: str, now: float) -> None:
+        """Note that the session's prompt cache is at the account `key` now."""
+        if self._affinity and self._targets[key].type != "provider":
             session = session_of(requirements)
             moves = self._leaves_paid_calls(self._affinity.home(session, now), key)
             self._affinity.served(session, key, now, moves=moves)

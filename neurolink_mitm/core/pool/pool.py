@@ -156,7 +156,11 @@ class Pool(Choosing):
         if state := self._states.get(key):
             self.changes += state.succeeded(requirements.model, sent_at, now, requirements.endpoint)
             self._touch(key)
-            self._served(key, requirements, now)
+            if requirements.endpoint == endpoints.MESSAGES:
+                if state.quota:
+                    state.quota = state.quota.after_success(requirements.model, sent_at)
+                    self._quotas[key] = state.quota
+                self._move(requirements, key, now)
 
     def update_quota(
         self,
