@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from neurolink_mitm.adapters.files import locked, set_aside, write_atomic
+from neurolink_mitm.adapters.files import locked, read, read_whole, set_aside, write_atomic
 from neurolink_mitm.core.auth.client_keys import (
     CLIENT_KEY_PREFIX,
     ClientKey,
@@ -26,7 +26,7 @@ class ClientFileError(ValueError):
 def read_clients(path: Path) -> tuple[ClientKey, ...]:
     """Return the client keys; none if the file is missing. Raises `ClientFileError`."""
     try:
-        return parse_client_keys(path.read_bytes())
+        return parse_client_keys(read_whole(path))
     except FileNotFoundError:
         return ()
     except OSError as e:
@@ -98,5 +98,5 @@ def _read_to_change(path: Path) -> tuple[ClientKey, ...]:
 
 
 def _write(path: Path, clients: Iterable[ClientKey]) -> None:
-    before = path.read_bytes() if path.exists() else b""
+    before = read(path) or b""
     write_atomic(path, encode_client_keys(clients, before))

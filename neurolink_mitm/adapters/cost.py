@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from neurolink_mitm.adapters.background import Worker
-from neurolink_mitm.adapters.files import locked, set_aside, write_atomic
+from neurolink_mitm.adapters.files import locked, read_whole, set_aside, write_atomic
 from neurolink_mitm.core.cost.budget import Budget, ClientUse, Sum
 from neurolink_mitm.core.cost.prices import Prices
 from neurolink_mitm.core.json_errors import UNREADABLE
@@ -83,11 +83,18 @@ class Spending:
         self._failing = False
         self._due = 0.0
         self._changed = threading.Condition()
-        self._take(read_day(path))
+        self._take(self._read())
         if now is not None:
             with self._changed:
                 self._bound(now)
         self._thread = Worker(self._run, "spending")
+
+    def _read(self) -> Day:
+        try:
+            return read_day(self._path)
+        except OSError as e:
+            logger.error("%s can't be read: %s", self._path, e.strerror)
+            return Day()
 
     def add(self, usd: float, now: float, client: str | None = None, used: float = 0.0) -> None:
         """Book a request. Does not block and does not raise."""
@@ -183,19 +190,20 @@ class Spending:
 def peek_day(path: Path) -> Day:
     """Return the content of `spend.json` as far as it can be read, and leave the file as it is."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Day)
-    except (OSError, *UNREADABLE):
+        return msgspec.json.decode(read_whole(path), type=Day)
+    except (OSError, ValueError, *UNREADABLE):
         return Day()
 
 
 def read_day(path: Path) -> Day:
-    """Return the content of `spend.json`; nothing is spent without a file, and a broken one is set aside."""
+    """Return the content of `spend.json`; nothing is spent without a file, and a broken one is set aside.
+
+    Raises `OSError` if it can't be read: what it has must not be lost.
+    """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Day)
+        return msgspec.json.decode(read_whole(path), type=Day)
     except FileNotFoundError:
         return Day()
-    except OSError as e:
-        logger.error("%s can't be read: %s", path, e.strerror)
-    except UNREADABLE:
+    except (ValueError, *UNREADABLE):
         set_aside(path)
     return Day()

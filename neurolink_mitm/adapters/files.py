@@ -166,6 +166,14 @@ def read(path: Path, largest: int = LARGEST) -> bytes | None:
     return data
 
 
+def read_whole(path: Path, largest: int = LARGEST) -> bytes:
+    """Return the content of a regular file. Raises as `read` does, and `FileNotFoundError` if it is missing."""
+    data = read(path, largest)
+    if data is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    return data
+
+
 def compare_and_swap(
     path: Path, old: bytes | None, new: bytes | None, mode: int | None = None
 ) -> None:

@@ -14,7 +14,7 @@ import msgspec
 
 from neurolink_mitm.adapters.background import Worker
 from neurolink_mitm.adapters.files import locked as locked
-from neurolink_mitm.adapters.files import set_aside, write_atomic
+from neurolink_mitm.adapters.files import read_whole, set_aside, write_atomic
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.pool.persisted import PersistedState
 from neurolink_mitm.core.pool.quota import Quota
@@ -153,11 +153,11 @@ def write_cooldowns(path: Path, by_account: Mapping[str, PersistedState]) -> Non
 
 def _read(path: Path, kind: type[T], empty: T) -> T:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return msgspec.json.decode(read_whole(path), type=kind)
     except FileNotFoundError:
         return empty
     except OSError as e:
         logger.error("%s can't be read: %s", path, e.strerror)
-    except UNREADABLE:
+    except (ValueError, *UNREADABLE):
         set_aside(path)
     return empty

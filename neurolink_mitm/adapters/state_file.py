@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from neurolink_mitm.adapters.files import locked, private_directory, write_atomic
+from neurolink_mitm.adapters.files import locked, private_directory, read_whole, write_atomic
 from neurolink_mitm.adapters.home_root import PROXIES
 from neurolink_mitm.core.json_errors import UNREADABLE
 
@@ -131,8 +131,8 @@ class StateFile:
 
 def _read(path: Path) -> ProxyState | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=ProxyState)
-    except (OSError, *UNREADABLE):
+        return msgspec.json.decode(read_whole(path), type=ProxyState)
+    except (OSError, ValueError, *UNREADABLE):
         return None
 
 

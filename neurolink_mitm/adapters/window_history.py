@@ -84,7 +84,9 @@ class WindowHistory:
 
     def _compact(self) -> None:
         """Drop the older half, up to the end of a line."""
-        data = self._path.read_bytes()[-self._largest // 2 :]
+        with self._path.open("rb") as file:
+            file.seek(-self._largest // 2, os.SEEK_END)
+            data = file.read(self._largest)
         write_atomic(self._path, data[data.find(b"\n") + 1 :])
 
 

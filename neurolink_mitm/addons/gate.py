@@ -5,7 +5,6 @@ from mitmproxy import http
 from neurolink_mitm.core.auth import access
 from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.exchange import Exchange, Kind, Reply
-from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.routing import RESET_PATH
 from neurolink_mitm.dataplane.hooks import error_response, exchange_of, unmasked_fields
 from neurolink_mitm.ports import Runtime
@@ -39,7 +38,7 @@ class Gate:
         refusal = access.head_refusal(fields, bound=runtime.host, names=runtime.names)
         if refusal or (exchange.method, exchange.path.partition("?")[0]) in OPEN_TO_ALL:
             return refusal
-        if exchange.kind is Kind.LOCAL and self._is_owner(fields):
+        if exchange.kind is Kind.LOCAL and access.is_owner(fields, runtime.admin_token):
             return None
         key = access.presented_key(fields, self._keys(), bound=runtime.host)
         if isinstance(key, Reply):
@@ -58,8 +57,3 @@ class Gate:
         """
         keys, token = self.runtime.client_keys, self.runtime.admin_token
         return (*keys, token) if keys and token and not self.runtime.passthrough else keys
-
-    def _is_owner(self, fields: headers.Fields) -> bool:
-        """Whether the request is of a `neurolink` command of the user who started the proxy."""
-        token, shown = self.runtime.admin_token, headers.get(fields, b"x-neurolink-admin")
-        return token is not None and shown is not None and token.matches(shown)

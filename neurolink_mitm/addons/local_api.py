@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Mapping
 import msgspec
 from mitmproxy import http
 
+from neurolink_mitm.core.auth.access import is_owner
 from neurolink_mitm.core.cost.client_limits import may_ask_for, model_not_allowed
 from neurolink_mitm.core.exchange import Exchange, Kind, Reply
 from neurolink_mitm.core.openai.unserved import forbidden, not_mapped
 from neurolink_mitm.core.pool.accounts import unknown_account
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.providers import models
-from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.routing import (
     METRICS_PATH,
     RESET_PATH,
@@ -20,6 +20,7 @@ from neurolink_mitm.core.request.routing import (
     model_asked_for,
 )
 from neurolink_mitm.core.status import explain, status
+from neurolink_mitm.core.status.in_flight import Shown, all_shown
 from neurolink_mitm.core.status.metrics import current_points
 from neurolink_mitm.dataplane.hooks import (
     error_response,
@@ -33,6 +34,8 @@ from neurolink_mitm.ports import Runtime
 Page = dict[str, object]
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 """The media type of `/metrics`."""
+BY_CLIENT = "# HELP proxy_client_"
+"""How the metrics of each client begin in the text."""
 CLAUDE_CODE = "claude-code"
 BROKEN = Reply(500, "api_error", "NeuroLink could not make this page")
 NOT_ALLOWED = Reply(405, "invalid_request_error", "this path is asked with another method")
@@ -60,7 +63,7 @@ class LocalApi:
             flow.response = error_response(NOT_ALLOWED, exchange.request_id)
             flow.response.headers["allow"] = ", ".join(allowed)
         elif path == METRICS_PATH:
-            return self._metrics(flow)
+            return self._metrics(flow, exchange)
         else:
             page = self._reset(flow) if path == RESET_PATH else self._page(path, flow, exchange)
             if isinstance(page, Reply):
@@ -90,13 +93,17 @@ class LocalApi:
             _answer(flow, openai_refusal(unknown, exchange.request_id))
         exchange.kind = Kind.LOCAL
 
-    async def _metrics(self, flow: http.HTTPFlow) -> None:
-        """Answer with the Prometheus text. A metric with all its series takes 10 ms, so streams go on in between."""
+    async def _metrics(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """Answer with the Prometheus text. A metric with all its series takes 10 ms, so streams go on in between.
+
+        A named client key is not shown what other clients used.
+        """
         parts = []
         for part in self.runtime.metrics.page(
             current_points(self.runtime, self.runtime.clock.now())
         ):
-            parts.append(part)
+            if not (exchange.client and part.startswith(BY_CLIENT)):
+                parts.append(part)
             await asyncio.sleep(0)
         _answer(flow, http.Response.make(200, "".join(parts), {"content-type": PROMETHEUS}))
 
@@ -106,12 +113,21 @@ class LocalApi:
             case "/health":
                 return status.health(self.runtime, now)
             case "/status":
-                return status.report(self.runtime, now) | self._explained(flow.request.query, now)
+                shown = self._shown(flow, exchange)
+                page = status.report(self.runtime, now, shown)
+                return page | self._explained(flow.request.query, now)
             case "/v1/models":
                 offered = models.offered(self.runtime.config.routing)
                 key = exchange.client_key
                 return models.listing([each for each in offered if may_ask_for(key, each.id)])
         return status.banner()
+
+    def _shown(self, flow: http.HTTPFlow, asking: Exchange) -> Shown:
+        """Return who sees which requests: where client keys are demanded, all but the owner see their own only."""
+        runtime = self.runtime
+        if not runtime.client_keys or is_owner(unmasked_fields(flow), runtime.admin_token):
+            return all_shown
+        return lambda each: asking.client is not None and each.client == asking.client
 
     def _explained(self, query: Mapping[str, str], now: float) -> Page:
         """Return which account the next request would use, for `?explain` with `model` and `client`."""
@@ -127,9 +143,7 @@ class LocalApi:
         )
 
     def _reset(self, flow: http.HTTPFlow) -> Page | Reply:
-        token = self.runtime.admin_token
-        shown = headers.get(unmasked_fields(flow), b"x-neurolink-admin") or ""
-        if token is None or not token.matches(shown):
+        if not is_owner(unmasked_fields(flow), self.runtime.admin_token):
             return Reply(403, "permission_error", "only the neurolink command may reset accounts")
         pool, wanted = self.runtime.pool, flow.request.query.get("account")
         # the entry for `gemini-*` is there without anybody having named it

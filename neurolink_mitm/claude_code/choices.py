@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from neurolink_mitm.adapters.files import locked, write_atomic
+from neurolink_mitm.adapters.files import locked, read_whole, write_atomic
 from neurolink_mitm.core.json_errors import UNREADABLE
 
 MODEL_DISCOVERY = "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY"
@@ -41,10 +41,10 @@ def read_choices(path: Path) -> Choices:
         OSError: the file can't be read.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Choices)
+        return msgspec.json.decode(read_whole(path), type=Choices)
     except FileNotFoundError:
         return Choices()
-    except UNREADABLE as e:
+    except (ValueError, *UNREADABLE) as e:
         raise ValueError(f"{path} can't be read: {e}") from e
 
 

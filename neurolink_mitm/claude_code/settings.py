@@ -20,7 +20,7 @@ from typing import Protocol
 
 import msgspec
 
-from neurolink_mitm.adapters.files import edit, locked, read, set_aside, write_atomic
+from neurolink_mitm.adapters.files import edit, locked, read, read_whole, set_aside, write_atomic
 from neurolink_mitm.adapters.state_file import is_running, process_start
 from neurolink_mitm.claude_code import settings_text, vscode_text
 from neurolink_mitm.claude_code.settings_text import (
@@ -294,10 +294,10 @@ class ClaudeSettings:
 
     def _read(self) -> list[Entry]:
         try:
-            return msgspec.json.decode(self._record.read_bytes(), type=Record).entries
+            return msgspec.json.decode(read_whole(self._record), type=Record).entries
         except FileNotFoundError:
             return []
-        except UNREADABLE:
+        except (ValueError, *UNREADABLE):
             set_aside(self._record)
             return []
 

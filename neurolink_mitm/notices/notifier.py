@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from neurolink_mitm.adapters.background import run_again
-from neurolink_mitm.adapters.files import locked, set_aside, write_atomic
+from neurolink_mitm.adapters.files import locked, read_whole, set_aside, write_atomic
 from neurolink_mitm.core.cost.budget import is_paid
 from neurolink_mitm.core.exchange import Exchange, Kind
 from neurolink_mitm.core.json_errors import UNREADABLE
@@ -142,13 +142,13 @@ class Notifier:
     def _read(self) -> Mapping[str, Mark]:
         try:
             return (
-                msgspec.json.decode(self._path.read_bytes(), type=_File).told if self._path else {}
+                msgspec.json.decode(read_whole(self._path), type=_File).told if self._path else {}
             )
         except FileNotFoundError:
             return {}
         except OSError as e:
             logger.error("%s can't be read: %s", self._path, e.strerror)
-        except UNREADABLE:
+        except (ValueError, *UNREADABLE):
             assert self._path
             set_aside(self._path)
         return {}

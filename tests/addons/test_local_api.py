@@ -10,7 +10,8 @@ from mitmproxy.test import taddons
 
 from neurolink_mitm import __version__
 from neurolink_mitm.addons.local_api import LocalApi
-from neurolink_mitm.core.exchange import Kind
+from neurolink_mitm.core.auth.client_keys import ClientKey
+from neurolink_mitm.core.exchange import Hold, Kind
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.providers.destinations import entries
@@ -20,10 +21,12 @@ from neurolink_mitm.core.settings.values import Config, Fallback, ModelMapping, 
 from neurolink_mitm.dataplane.hooks import exchange_of
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import answer, document, make_flow, refusal
-from tests.fakes import NOW, FakeClock, MemoryStateStore, make_account, make_runtime
+from tests.fakes import NOW, FakeClock, MemoryStateStore, make_account, make_exchange, make_runtime
 
 ADMIN = Secret("admin-token")
 SHOWN = {"x-neurolink-admin": "admin-token"}
+
+ANN, BOB = (ClientKey(name, "", NOW) for name in ("ann", "bob"))
 
 
 def asked(flow: http.HTTPFlow, runtime: Runtime | None = None) -> http.HTTPFlow:
@@ -49,6 +52,52 @@ def test_status() -> None:
     found = document(asked(make_flow("GET", "/status"), runtime))
     assert (found["status"], found["pid"], found["port"]) == ("running", 4711, 55669)
     assert [account["label"] for account in found["stats"]["accounts"]] == ["work"]
+
+
+def _team() -> Runtime:
+    """Ann and Bob have keys, and a held request each."""
+    runtime = make_runtime(admin_token=ADMIN, clients=(ANN, BOB))
+    for number, key in enumerate((ANN, BOB)):
+        each = make_exchange(request_id=f"req_{number}", kind=Kind.MESSAGES, client_key=key)
+        runtime.in_flight.add(each)
+        each.step = Hold(NOW + 60, "", recovery=True)
+        runtime.waiting.enter(each, each.step, NOW, 0.0, lambda: None)
+    return runtime
+
+
+@pytest.mark.parametrize(
+    ("asking", "headers", "requests", "held"),
+    [
+        (None, SHOWN, ["req_0", "req_1"], ["req_0", "req_1"]),
+        (ANN, {}, ["req_0"], ["req_0"]),
+        (None, {}, [], []),
+        (ANN, {"x-neurolink-admin": "guessed"}, ["req_0"], ["req_0"]),
+    ],
+    ids=["owner", "named key", "key without a name", "wrong token"],
+)
+def test_only_the_owner_sees_the_requests_of_all_where_keys_are_demanded(
+    asking: ClientKey | None, headers: dict[str, str], requests: list[str], held: list[str]
+) -> None:
+    report = document(asked(make_flow("GET", "/status", headers, client_key=asking), _team()))
+    assert [each["requestId"] for each in report["requests"]] == requests
+    assert [each["requestId"] for each in report["held"]] == held
+    assert (report["requestsInFlight"], report["requestsHeld"]) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("asking", "shown"), [(ANN, False), (None, True)], ids=["named key", "owner's key"]
+)
+async def test_a_named_key_sees_no_metrics_of_other_clients(
+    asking: ClientKey | None, shown: bool
+) -> None:
+    flow, runtime = make_flow("GET", "/metrics", client_key=asking), _team()
+    page = LocalApi(runtime).request(flow)
+    assert page is not None
+    await page
+    assert flow.response is not None
+    text = flow.response.text or ""
+    assert "# HELP proxy_requests_held" in text
+    assert ("proxy_client_" in text) is shown
 
 
 def test_status_shows_no_secret() -> None:

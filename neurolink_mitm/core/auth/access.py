@@ -101,6 +101,12 @@ def presented_key(fields: Fields, keys: Collection[Key], *, bound: str) -> Key |
     return matches[0] if matches else Reply(401, "authentication_error", INVALID)
 
 
+def is_owner(fields: Fields, token: Key | None) -> bool:
+    """Whether the request is of a `neurolink` command of the user who started the proxy: it shows the admin `token`."""
+    shown = headers.get(fields, b"x-neurolink-admin")
+    return token is not None and shown is not None and token.matches(shown)
+
+
 def credential(fields: Fields) -> str | None:
     """Return the credential of the caller: its `x-api-key`, else its bearer token."""
     key = headers.get(fields, b"x-api-key")

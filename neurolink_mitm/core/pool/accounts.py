@@ -211,8 +211,8 @@ def _marks(account: Account) -> tuple[object, ...]:
 
 
 def _best(group: list[Account]) -> Account:
-    """Return the one that expires last, else the first."""
-    return max(group, key=lambda account: account.expires_at or 0.0)
+    """Return the one that may serve and expires last, else the first."""
+    return max(group, key=lambda a: (a.enabled and not a.disabled, a.expires_at or 0.0))
 
 
 def _rank(group: list[Account], routing: Routing) -> tuple[bool, int, bool, int]:

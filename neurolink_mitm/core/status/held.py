@@ -7,13 +7,19 @@ from neurolink_mitm.core.failover.waiting import Kind, Place, WaitingRoom, kind_
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.providers.destinations import THE_POOL
-from neurolink_mitm.core.status.in_flight import shown_name
+from neurolink_mitm.core.status.in_flight import Shown, all_shown, shown_name
 
 
-def held_report(room: WaitingRoom, pool: Pool, now: float) -> list[dict[str, object]]:
-    """Return a row for each request that is held, in the order in which they go on."""
+def held_report(
+    room: WaitingRoom, pool: Pool, now: float, shown: Shown = all_shown
+) -> list[dict[str, object]]:
+    """Return a row for each request that is held and `shown`, in the order in which they go on."""
     firsts: dict[Kind, Recovery | None] = {}
-    return [_row(place, _first(place, pool, now, firsts)) for place in room.held]
+    return [
+        _row(place, _first(place, pool, now, firsts))
+        for place in room.held
+        if shown(place.exchange)
+    ]
 
 
 def _first(

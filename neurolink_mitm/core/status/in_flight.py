@@ -6,7 +6,7 @@ Nothing is noted as a request goes on: its state is read from its exchange when 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from weakref import WeakValueDictionary
 
 from neurolink_mitm.core.exchange import Exchange, Hold, Kind
@@ -17,6 +17,14 @@ LISTED = 50
 """Requests that a report lists, of any number of them: the oldest, and the newest."""
 LONGEST = 128
 """Characters of a name that the client chose."""
+
+Shown = Callable[[Exchange], bool]
+"""Whether the one who asks may see the request."""
+
+
+def all_shown(_: Exchange) -> bool:
+    """Show every request, as to the owner of the proxy."""
+    return True
 
 
 class State(enum.StrEnum):
@@ -48,12 +56,12 @@ class InFlight:
         """Yield those that are not answered by pages of our own."""
         return (each for each in self._exchanges.values() if each.kind is not Kind.LOCAL)
 
-    def report(self, now: float) -> dict[str, object]:
-        """Return the part of `/status`: how many there are, and the oldest and the newest of them."""
+    def report(self, now: float, shown: Shown = all_shown) -> dict[str, object]:
+        """Return the part of `/status`: how many there are, and of those `shown` the oldest and the newest."""
         states = [(each, state_of(each)) for each in self]
-        listed = states
-        if len(states) > LISTED:
-            listed = states[: LISTED // 2] + states[-LISTED // 2 :]
+        listed = [(each, state) for each, state in states if shown(each)]
+        if len(listed) > LISTED:
+            listed = listed[: LISTED // 2] + listed[-LISTED // 2 :]
         return {
             "requestsInFlight": len(states),
             "requestsHeld": sum(state is State.HELD for _, state in states),

@@ -20,7 +20,7 @@ from neurolink_mitm.core.status.event_loop import Lag
 from neurolink_mitm.core.status.explain import explain as explain
 from neurolink_mitm.core.status.forecast import forecast_report
 from neurolink_mitm.core.status.held import held_report
-from neurolink_mitm.core.status.in_flight import InFlight
+from neurolink_mitm.core.status.in_flight import InFlight, Shown, all_shown
 from neurolink_mitm.core.status.windows import windows_report
 
 
@@ -113,8 +113,8 @@ def health(running: Running, now: float) -> dict[str, object]:
     }
 
 
-def report(running: Running, now: float) -> dict[str, object]:
-    """Return the body of `GET /status`."""
+def report(running: Running, now: float, shown: Shown = all_shown) -> dict[str, object]:
+    """Return the body of `GET /status`, with the requests that are `shown` to the one who asks."""
     return {
         "status": "running",
         "pid": running.pid,
@@ -125,8 +125,8 @@ def report(running: Running, now: float) -> dict[str, object]:
         "uptime": round(now - running.started_at, 1),
         "version": __version__,
         "stats": _stats(running, now),
-        **running.in_flight.report(now),
-        "held": held_report(running.waiting, running.pool, now),
+        **running.in_flight.report(now, shown),
+        "held": held_report(running.waiting, running.pool, now, shown),
         "clockSkew": _clock_skew(running.refresher),
         "fallbackChain": [_entry(a, running, now) for a in running.pool.fallbacks if a.model],
         "translator": _translator(running),

@@ -363,3 +363,23 @@ def test_accounts_can_be_hashed_and_print_no_secret() -> None:
     assert isinstance(hash(account), int)
     assert "hunter2" not in repr(account)
     assert "sk-ant" not in repr(account)
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        ([login("old", "t", disabled="by its owner", expires_at=9.0), login("new", "t")], "new"),
+        ([login("new", "t"), login("old", "t", disabled="needs login", expires_at=9.0)], "new"),
+        ([login("a", "t", disabled="x"), login("b", "t", disabled="x", expires_at=9.0)], "b"),
+    ],
+    ids=["the first is disabled", "the second is disabled", "both are"],
+)
+def test_a_disabled_entry_hides_no_enabled_one_of_the_same_account(
+    stored: list[StoredAccount], expected: str
+) -> None:
+    assert labels(build_pool(config(), stored, None, None)) == [expected]
+
+
+def test_an_entry_that_is_not_enabled_hides_none_of_the_same_key() -> None:
+    pool = build_pool(config(key("off", "k", enabled=False), key("on", "k")), [], None, None)
+    assert [(each.label, each.enabled) for each in pool] == [("on", True)]

@@ -132,3 +132,13 @@ def test_one_whose_end_nobody_announced_goes_with_its_flow() -> None:
     registry.add(asking())
     gc.collect()
     assert list(registry) == []
+
+
+def test_what_is_not_shown_is_counted() -> None:
+    registry = InFlight()
+    exchanges = [asking(number) for number in (1, 2)]
+    for each in exchanges:
+        registry.add(each)
+    report = registry.report(NOW, lambda each: each is exchanges[0])
+    assert report["requestsInFlight"] == 2
+    assert [each["requestId"] for each in report["requests"]] == ["req_1"]  # type: ignore[attr-defined]
