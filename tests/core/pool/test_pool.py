@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -16,11 +15,9 @@ from hypothesis.stateful import (
     rule,
 )
 
-from neurolink_mitm.core.cost.budget import Budget, Metering
 from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.failover.ineligible import all_ineligible
 from neurolink_mitm.core.pool.account_state import LEVEL_LIFETIME, PROBE_LEASE, Ineligible
-from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.affinity import Session
 from neurolink_mitm.core.pool.choice import Choice, CooldownResult, Requirements
 from neurolink_mitm.core.pool.choosing import session_of
@@ -34,327 +31,25 @@ from neurolink_mitm.core.pool.readings import SavedReading
 from neurolink_mitm.core.pool.selection import STRATEGIES
 from neurolink_mitm.core.pool.windows import Window
 from neurolink_mitm.core.redact.secret import Secret
-from tests.fakes import NOW, make_account, make_failure, make_other
-
-OPUS, SONNET, HAIKU = "claude-opus-4-6", "claude-sonnet-4-6", "claude-haiku-4-5"
-ANY = Requirements(claude_code=True, model=OPUS)
-A, B, C = "anthropic:a", "anthropic:b", "anthropic:c"
-LIMITED = make_failure(429, "retry-after: 10")
-OF_OPUS = make_failure(
-    429,
-    """
-    retry-after: 10
-    anthropic-ratelimit-unified-5h-status: allowed
-    anthropic-ratelimit-unified-representative-claim: seven_day_opus
-    """,
+from tests.core.pool.pools import (
+    ANY,
+    LIMITED,
+    OF_OPUS,
+    OPUS,
+    SONNET,
+    A,
+    B,
+    C,
+    fail,
+    in_session,
+    make_pool,
+    other,
+    other_choice,
+    serve,
+    taken,
+    with_others,
 )
-
-
-def make_pool(labels: str = "ab", strategy: str = "fill-first", **how: Any) -> Pool:
-    return Pool([make_account(label) for label in labels], strategy, **how)
-
-
-def login(label: str) -> Account:
-    return make_account(label, f"sk-ant-oat01-{label}")
-
-
-def in_session(session: str = "s", model: str = OPUS) -> Requirements:
-    return replace(ANY, session=session, model=model)
-
-
-def taken(
-    pool: Pool, requirements: Requirements = ANY, now: float = NOW, tried: str = ""
-) -> str | None:
-    account = pool.choose(requirements, now, {f"anthropic:{label}" for label in tried}).account
-    return account.label if account else None
-
-
-def fail(
-    pool: Pool,
-    key: str = A,
-    failure: Failure = LIMITED,
-    now: float = NOW,
-    requirements: Requirements = ANY,
-) -> CooldownResult:
-    """A request that goes out on the account and fails at once."""
-    pool.began(key, requirements, now)
-    pool.ended(key, sent_at=now)
-    return pool.failed(key, requirements, failure, sent_at=now, now=now)
-
-
-def serve(pool: Pool, key: str = A, now: float = NOW, requirements: Requirements = ANY) -> None:
-    pool.began(key, requirements, now)
-    pool.succeeded(key, requirements, sent_at=now, now=now)
-    pool.ended(key, sent_at=now)
-
-
-# --- Choosing
-
-
-def test_the_first_that_serves_is_taken() -> None:
-    pool = Pool([make_account("a", enabled=False), make_account("b"), make_account("c")])
-    assert pool.choose(ANY, NOW) == Choice(
-        pool.accounts[1], "fill-first", {A: Ineligible("not enabled")}
-    )
-
-
-def test_accounts_that_had_their_turn_are_left_out() -> None:
-    pool = make_pool("abc")
-    assert [taken(pool, tried=tried) for tried in ("", "a", "ab", "abc")] == ["a", "b", "c", None]
-
-
-def test_who_had_a_turn_is_not_called_skipped() -> None:
-    choice = make_pool("ab").choose(ANY, NOW, {A, B})
-    assert (choice.account, choice.ineligible) == (None, {})
-
-
-def test_without_accounts_there_is_none() -> None:
-    assert make_pool("").choose(ANY, NOW) == Choice(None, "fill-first", {})
-
-
-@pytest.mark.parametrize(
-    ("strategy", "order"), [("fill-first", "aaa"), ("round-robin", "aba"), ("quota-aware", "bbb")]
-)
-def test_strategies_by_their_names(strategy: str, order: str) -> None:
-    pool = make_pool("ab", strategy)
-    pool.account_state(A).update_quota(Quota(NOW, {"5h": Window(0.9)}))
-    assert "".join(str(taken(pool)) for _ in order) == order
-    assert pool.choose(ANY, NOW).rule == strategy
-
-
-@pytest.mark.parametrize("primary", ["b", B])
-def test_the_primary_account_goes_first_among_equals(primary: str) -> None:
-    assert taken(make_pool("ab", "quota-aware", primary=primary)) == "b"
-
-
-def test_no_account_is_primary_where_none_is_named() -> None:
-    assert taken(make_pool("ab", "quota-aware")) == "a"
-
-
-@pytest.mark.parametrize(
-    ("requirements", "label"),
-    [
-        (ANY, "a"),
-        (Requirements(model=OPUS), "b"),
-        (Requirements(claude_code=True, model=SONNET), "b"),
-        (Requirements(claude_code=True), "a"),
-    ],
-    ids=["claude-code", "another-client", "excluded-model", "no-model"],
-)
-def test_what_is_asked_decides_who_serves(requirements: Requirements, label: str) -> None:
-    pool = Pool([replace(login("a"), excluded_models=("*sonnet*",)), make_account("b")])
-    assert taken(pool, requirements) == label
-
-
-@pytest.mark.parametrize(
-    ("choice", "why"),
-    [
-        (Choice(make_account("a"), "fill-first", {}), "took anthropic:a by fill-first"),
-        (Choice(None, "fill-first", {}), "no account left"),
-        (
-            Choice(
-                make_account("b"),
-                "session affinity",
-                {A: Ineligible("tired"), C: Ineligible("ill", 1.0)},
-            ),
-            "took anthropic:b by session affinity;"
-            " skipped anthropic:a: tired; skipped anthropic:c: ill",
-        ),
-        (
-            Choice(None, "x", {A: Ineligible("tired")}),
-            "no account left; skipped anthropic:a: tired",
-        ),
-        (
-            Choice(make_account("b"), "fill-first", {A: Ineligible("tired")}, 489),
-            "took anthropic:b by fill-first; skipped anthropic:a: tired; skipped 489 more",
-        ),
-    ],
-    ids=["first", "none", "passed-over", "all-passed-over", "many-passed-over"],
-)
-def test_why(choice: Choice, why: str) -> None:
-    assert choice.why == why
-
-
-def test_a_preview_changes_nothing() -> None:
-    pool = make_pool("ab", "round-robin")
-    seen = [pool.preview(ANY, NOW).account for _ in range(3)]
-    assert [a.label for a in seen if a] == ["a", "a", "a"]
-    assert taken(pool) == "a"
-    assert pool.preview(ANY, NOW).account == pool.accounts[1]
-
-
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_who_is_asked_after_an_account(strategy: str) -> None:
-    """And nothing changes by that."""
-    pool = make_pool("abc", strategy)
-    pool.failed(B, ANY, LIMITED, sent_at=NOW, now=NOW)
-    a, _, c = pool.accounts
-    assert [pool.next_after(a, ANY, NOW), pool.next_after(c, ANY, NOW)] == [c, a]
-    assert taken(pool) == "a"
-    pool.failed(C, ANY, LIMITED, sent_at=NOW, now=NOW)
-    assert pool.next_after(a, ANY, NOW) is None
-
-
-@pytest.mark.parametrize(
-    ("other", "several"),
-    [({}, False), ({"base_url": "http://b"}, True), ({"proxy_url": "http://p:1"}, True)],
-)
-def test_whether_accounts_go_different_ways(other: dict[str, str], several: bool) -> None:
-    assert Pool([make_account("a"), make_account("b", **other)]).has_several_ways is several
-
-
-def test_of_many_that_are_passed_over_the_first_are_named() -> None:
-    pool = Pool([make_account(str(n), enabled=n == 12) for n in range(13)])
-    choice = pool.choose(ANY, NOW)
-    assert (len(choice.ineligible), choice.others) == (10, 2)
-    preview = pool.preview(ANY, NOW)
-    assert (len(preview.ineligible), preview.others) == (12, 0)
-
-
-PAST = Quota(NOW, {"5h": Window(0.9, "", NOW + 60)})
-
-
-@pytest.mark.parametrize(
-    ("strategy", "events", "labels"),
-    [
-        ("fill-first", [lambda p: fail(p, A), lambda p: p.reset(A)], "aba"),
-        ("fill-first", [lambda p: fail(p, A), lambda p: p.renew(A, Secret("new"), None)], "aba"),
-        ("fill-first", [lambda p: p.disable(A, "refused")], "ab"),
-        (
-            "fill-first",
-            [lambda p: p.began(A, ANY, NOW), lambda p: p.ended(A, sent_at=NOW)],
-            "aba",
-        ),
-        ("fill-first", [lambda p: p.update([make_account("c"), make_account("a")])], "ac"),
-        ("quota-aware", [lambda p: p.take_quota(A, PAST), lambda p: p.take_quota(B, PAST)], "aba"),
-        ("quota-aware", [lambda p: p.configure("quota-aware", affinity=True, primary="b")], "ab"),
-    ],
-    ids=["reset", "renewed", "disabled", "at-its-limit", "others", "quota", "primary"],
-)
-def test_what_happens_counts_for_the_next_choice(
-    strategy: str, events: list[Callable[[Pool], object]], labels: str
-) -> None:
-    pool = Pool([make_account("a", max_concurrent=1), make_account("b")], strategy)
-    seen = [taken(pool)]
-    for event in events:
-        event(pool)
-        seen.append(taken(pool))
-    assert "".join(map(str, seen)) == labels
-
-
-def test_and_so_does_the_end_of_a_window() -> None:
-    pool = make_pool("ab", "quota-aware")
-    pool.take_quota(A, PAST)
-    assert [taken(pool, now=NOW + seconds) for seconds in (0, 59.9, 60)] == ["b", "b", "a"]
-
-
-# --- Session affinity
-
-
-def test_a_session_stays_where_it_was_served() -> None:
-    pool = make_pool("ab", "round-robin")
-    serve(pool, B, requirements=in_session())
-    choices = [pool.choose(in_session(), NOW) for _ in range(3)]
-    assert [(c.account, c.rule) for c in choices] == [(pool.accounts[1], "session affinity")] * 3
-
-
-def test_others_go_round() -> None:
-    pool = make_pool("ab", "round-robin")
-    serve(pool, B, requirements=in_session("s"))
-    assert [taken(pool, requirements) for requirements in (in_session("t"), ANY)] == ["a", "b"]
-
-
-def test_it_yields_where_its_account_is_skipped_and_returns() -> None:
-    pool = make_pool("ab")
-    serve(pool, A, requirements=in_session())
-    fail(pool, A)
-    assert taken(pool, in_session(), NOW + 1) == "b"
-    serve(pool, B, NOW + 1, in_session())
-    assert taken(pool, in_session(), NOW + 10) == "a"
-
-
-def test_it_yields_where_its_account_had_its_turn() -> None:
-    pool = make_pool("ab")
-    serve(pool, A, requirements=in_session())
-    assert taken(pool, in_session(), tried="a") == "b"
-
-
-def test_it_yields_for_another_model() -> None:
-    pool = make_pool("ab")
-    serve(pool, A, requirements=in_session())
-    fail(pool, A, OF_OPUS)
-    assert taken(pool, in_session(model=OPUS)) == "b"
-    assert taken(pool, in_session(model=SONNET)) == "a"
-
-
-def test_each_family_of_models_has_a_home_of_its_own() -> None:
-    """The session began while Opus was limited: its Haiku, which wasn't, is at home where it was served."""
-    pool = make_pool("ab")
-    fail(pool, A, OF_OPUS)
-    serve(pool, B, NOW + 1, in_session(model=OPUS))
-    assert taken(pool, in_session(model=HAIKU), NOW + 1) == "a"
-    serve(pool, A, NOW + 1, in_session(model=HAIKU))
-    assert taken(pool, in_session(model="claude-opus-4-7"), NOW + 11) == "b"
-    assert taken(pool, in_session(model=HAIKU), NOW + 11) == "a"
-
-
-def test_who_stands_in_for_the_home_serves_on_until_it_is_back() -> None:
-    """Each account that served one request of the session would write its cache."""
-    pool = make_pool("abc", "round-robin")
-    serve(pool, A, requirements=in_session())
-    fail(pool, A)
-    serve(pool, C, NOW + 1, in_session())
-    assert [taken(pool, in_session(), NOW + 2 + n) for n in range(3)] == ["c", "c", "c"]
-    assert taken(pool, in_session(), NOW + 11) == "a"
-
-
-def test_a_fallback_model_is_no_home() -> None:
-    """A session that another provider has served finds its cache on the account that serves it next."""
-    other = make_other()
-    pool = Pool([make_account("a"), make_account("b")], "round-robin", fallbacks=[other])
-    pool.succeeded(other.key, in_session(), sent_at=NOW, now=NOW)
-    serve(pool, B, NOW, in_session())
-    assert [taken(pool, in_session()) for _ in range(3)] == ["b", "b", "b"]
-
-
-def test_it_can_be_off() -> None:
-    pool = make_pool("ab", affinity=False)
-    serve(pool, B, requirements=in_session())
-    assert taken(pool, in_session()) == "a"
-
-
-def test_it_changes_nothing_under_fill_first_until_a_failover() -> None:
-    pool = make_pool("ab")
-    serve(pool, A, requirements=in_session())
-    assert taken(pool, in_session()) == taken(pool) == "a"
-
-
-def test_it_does_not_keep_a_session_on_paid_calls() -> None:
-    """A subscription could serve it, and is paid for already."""
-    pool = Pool([login("a"), make_account("b")])
-    serve(pool, B, requirements=in_session())
-    assert pool.choose(in_session(), NOW) == Choice(pool.accounts[0], "fill-first", {})
-
-
-def test_a_session_that_came_back_from_paid_calls_is_at_home_on_the_plan() -> None:
-    """Else it would go round all plans for ever, and find its cache on none."""
-    pool = Pool([login("a"), login("b"), make_account("c")], "round-robin")
-    serve(pool, C, requirements=in_session())
-    served = []
-    for passed in range(4):
-        account = pool.choose(in_session(), NOW + passed).account
-        assert account is not None
-        serve(pool, account.key, NOW + passed, in_session())
-        served.append(account.label)
-    assert served == ["a", "a", "a", "a"]
-
-
-def test_but_it_stays_on_paid_calls_where_no_plan_may_serve_it() -> None:
-    pool = Pool([login("a"), make_account("b"), make_account("c")], "round-robin")
-    requirements = replace(in_session(), claude_code=False)
-    serve(pool, C, requirements=requirements)
-    assert [taken(pool, requirements) for _ in range(3)] == ["c", "c", "c"]
-
+from tests.fakes import NOW, make_account, make_failure
 
 # --- What happens on an account
 
@@ -549,45 +244,6 @@ def test_changes_of_cooldowns_are_counted() -> None:
         step()
         counts.append(pool.changes)
     assert counts == [0, 1, 1, 2, 2, 3]
-
-
-# --- Another configuration
-
-
-def test_another_strategy_chooses_and_what_is_known_stays() -> None:
-    pool = make_pool("ab")
-    fail(pool, A)
-    pool.succeeded(B, in_session(), sent_at=NOW, now=NOW)
-    pool.configure("round-robin", affinity=True, primary=None)
-    assert pool.strategy == "round-robin"
-    assert pool.account_state(A).cooldowns
-    assert pool.choose(in_session(), NOW).rule == "session affinity"
-    later = NOW + 60
-    assert [taken(pool, ANY, later) for _ in range(4)] == ["a", "b", "a", "b"]
-
-
-def test_the_same_strategy_goes_on_where_it_was() -> None:
-    pool = make_pool("ab", "round-robin")
-    assert taken(pool) == "a"
-    pool.configure("round-robin", affinity=True, primary=None)
-    assert taken(pool) == "b"
-
-
-def test_affinity_can_be_switched_off_and_on() -> None:
-    pool = make_pool("ab")
-    pool.succeeded(B, in_session(), sent_at=NOW, now=NOW)
-    assert taken(pool, in_session()) == "b"
-    pool.configure("fill-first", affinity=False, primary=None)
-    assert taken(pool, in_session()) == "a"
-    pool.configure("fill-first", affinity=True, primary=None)
-    pool.succeeded(B, in_session(), sent_at=NOW, now=NOW)
-    assert taken(pool, in_session()) == "b"
-
-
-def test_another_account_can_be_primary() -> None:
-    pool = make_pool("ab", "quota-aware", primary="a")
-    pool.configure("quota-aware", affinity=True, primary="b")
-    assert taken(pool) == "b"
 
 
 # --- Across restarts
@@ -926,30 +582,6 @@ TestWhateverHappens = PoolMachine.TestCase
 # --- Models of other providers
 
 
-def other(label: str, **changes: Any) -> Account:
-    return make_account(label, key=label, type="provider", provider="openai", **changes)
-
-
-def with_others(**changes: Any) -> Pool:
-    return Pool([make_account("a")], fallbacks=[other("x/1"), other("x/2")], **changes)
-
-
-def other_choice(pool: Pool, *keys: str, tried: Collection[str] = ()) -> str | None:
-    found = pool.choose_fallback(keys or ("x/1", "x/2"), Requirements(), NOW, tried).account
-    return found.key if found else None
-
-
-def test_they_are_never_chosen_for_an_account() -> None:
-    assert with_others().choose(ANY, NOW, {"anthropic:a"}).account is None
-
-
-def test_they_are_taken_in_the_order_asked_for() -> None:
-    assert other_choice(with_others()) == "x/1"
-    assert other_choice(with_others(), "x/2", "x/1") == "x/2"
-    assert other_choice(with_others(), tried={"x/1"}) == "x/2"
-    assert other_choice(with_others(), "x/9") is None
-
-
 def test_they_cool_like_accounts_and_it_is_remembered() -> None:
     pool = with_others()
     failure = make_failure(429, "retry-after: 30")
@@ -958,14 +590,6 @@ def test_they_cool_like_accounts_and_it_is_remembered() -> None:
     anew = with_others()
     anew.restore(pool.cooldowns(), {}, NOW)
     assert other_choice(anew) == "x/2"
-
-
-def test_one_without_a_key_says_so() -> None:
-    pool = Pool([], fallbacks=[other("x/1", disabled="no key: set A")])
-    assert (
-        pool.choose_fallback(("x/1",), Requirements(), NOW).why
-        == "no account left; skipped x/1: no key: set A"
-    )
 
 
 def test_a_session_does_not_move_to_them() -> None:
@@ -984,12 +608,6 @@ def test_they_can_be_replaced_while_accounts_stay() -> None:
     assert other_choice(pool, "x/2", "x/3") == "x/3"
 
 
-def test_their_reasons_come_in_the_order_in_which_they_are_asked() -> None:
-    pool = with_others()
-    pool.update(pool.accounts, [replace(other(key), disabled="no key") for key in ("x/1", "x/2")])
-    assert list(pool.ineligible_fallbacks(("x/2", "x/1"), Requirements(), NOW)) == ["x/2", "x/1"]
-
-
 def test_another_providers_own_words_are_the_reason_of_its_cooldown() -> None:
     pool = with_others()
     refused = make_failure(403, message="x/2 refused the key (check X): bad")
@@ -997,29 +615,6 @@ def test_another_providers_own_words_are_the_reason_of_its_cooldown() -> None:
     reason = pool.ineligible_fallbacks(("x/2",), Requirements(), NOW)["x/2"].reason
     assert reason == "cooling for 300 s: refused the key (check X): bad"
     assert pool.account_state("x/2").tally.last_error == "refused the key (check X): bad"
-
-
-def test_a_cap_bounds_nothing_that_is_free() -> None:
-    """Tokens are counted by Anthropic for nothing, and for other providers here."""
-    budget = Budget(cap=1.0, spent=1.0, day_ends_at=NOW + 60, unpriced={"x/2"})
-    pool = Pool([make_account("key")], fallbacks=[other("x/1"), other("x/2")], budget=budget)
-    free, keys = Requirements(metering=Metering.FREE), ("x/1", "x/2")
-    assert set(pool.ineligible(Requirements(), NOW)) == {"anthropic:key"}
-    assert set(pool.ineligible_fallbacks(keys, Requirements(), NOW)) == set(keys)
-    assert pool.choose(free, NOW).account
-    assert pool.choose_fallback(keys, free, NOW).account
-    budget.pay_per_use = "never"
-    assert set(pool.ineligible_fallbacks(keys, free, NOW)) == set(keys)
-
-
-def test_what_is_paid_per_use_can_be_forbidden() -> None:
-    pool = Pool(
-        [make_account("login", "sk-ant-oat01-test"), make_account("key")],
-        fallbacks=[other("x/1")],
-        budget=Budget("never"),
-    )
-    assert set(pool.ineligible(Requirements(claude_code=True), NOW)) == {"anthropic:key"}
-    assert other_choice(pool, "x/1") is None
 
 
 # --- Endpoints
