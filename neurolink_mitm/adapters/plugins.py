@@ -15,7 +15,7 @@ from typing import Any
 from neurolink_mitm.adapters.files import locked, set_aside, write_atomic
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.core.settings.errors import ConfigError
-from neurolink_mitm.core.settings.values import Cloaking
+from neurolink_mitm.core.settings.shaping import Cloaking
 from neurolink_mitm.core.shaping.outgoing import Rewriter
 from neurolink_mitm.core.shaping.pipeline import Named, Pipeline
 

@@ -42,7 +42,8 @@ from neurolink_mitm.core.providers.translator import Setup, setup_for
 from neurolink_mitm.core.redact.known_secrets import secrets_of
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.errors import ConfigError
-from neurolink_mitm.core.settings.values import Config, Notify, OAuth
+from neurolink_mitm.core.settings.notify import Notify
+from neurolink_mitm.core.settings.values import Config, OAuth
 from neurolink_mitm.core.status.metrics import Point, current_points
 from neurolink_mitm.dataplane.compat import check_version
 from neurolink_mitm.dataplane.upstreams.shared import Upstreams

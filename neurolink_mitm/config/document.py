@@ -30,8 +30,9 @@ from neurolink_mitm.core.settings.errors import (
     spellings,
     value_at,
 )
+from neurolink_mitm.core.settings.section import Options
 from neurolink_mitm.core.settings.types import NotEmpty, ValueType, hints, plain
-from neurolink_mitm.core.settings.values import UNNAMED, Config, ConfigFile, Options
+from neurolink_mitm.core.settings.values import UNNAMED, Config, ConfigFile
 
 
 @dataclass(frozen=True, slots=True)

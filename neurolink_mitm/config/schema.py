@@ -11,8 +11,9 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin
 
 from neurolink_mitm.core.settings.errors import spellings
+from neurolink_mitm.core.settings.section import Options
 from neurolink_mitm.core.settings.types import ValueType, description, hints, plain
-from neurolink_mitm.core.settings.values import ConfigFile, Options
+from neurolink_mitm.core.settings.values import ConfigFile
 
 Schema = dict[str, Any]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from neurolink_mitm.adapters.network import Network
-from neurolink_mitm.core.settings.values import Notify
+from neurolink_mitm.core.settings.notify import Notify
 from neurolink_mitm.notices.command import Command
 from neurolink_mitm.notices.desktop import Desktop
 from neurolink_mitm.notices.event import Event

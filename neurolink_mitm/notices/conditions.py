@@ -16,7 +16,7 @@ from neurolink_mitm.core.pool.account_state import out_of_use
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.pool.windows import REJECTED, Window
-from neurolink_mitm.core.settings.values import NoticeKind
+from neurolink_mitm.core.settings.notify import NoticeKind
 
 PAID: Final = "paid-fallback"
 FULL = 0.8

@@ -15,8 +15,9 @@ from neurolink_mitm.adapters.files import locked, read_whole, set_aside, write_a
 from neurolink_mitm.core.cost.budget import is_paid
 from neurolink_mitm.core.exchange import Exchange, Kind
 from neurolink_mitm.core.json_errors import UNREADABLE
+from neurolink_mitm.core.settings.notify import Notify
 from neurolink_mitm.core.settings.quiet import QuietHours
-from neurolink_mitm.core.settings.values import Config, Notify
+from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.notices.channels import Channel
 from neurolink_mitm.notices.conditions import PAID, Condition, situation, subscriptions_out
 from neurolink_mitm.notices.delivery import Delivery

@@ -10,9 +10,9 @@ import pytest
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.plugins import LENGTH, load, pipeline, read_key
-from neurolink_mitm.core.settings import values
+from neurolink_mitm.core.settings import shaping
 from neurolink_mitm.core.settings.errors import ConfigError
-from neurolink_mitm.core.settings.values import Cloaking, Plugins
+from neurolink_mitm.core.settings.shaping import Cloaking, Plugins
 from neurolink_mitm.core.shaping.pipeline import Chain
 from tests.core.shaping.drafts import draft
 
@@ -60,7 +60,7 @@ def test_the_documented_example(place: Home) -> None:
 
 
 def test_and_together_with_the_word_obfuscator(place: Home) -> None:
-    words = values.WordObfuscator(True, ("bluebird",))
+    words = shaping.WordObfuscator(True, ("bluebird",))
     cloaking = Cloaking(plugins=Plugins(word_obfuscator=words, custom=("ticket_numbers.py",)))
     before = draft({"messages": [{"content": "bluebird CORP-12"}]})
     sent = pipeline(cloaking, EXAMPLES, place).shape(before)
@@ -129,8 +129,8 @@ def test_an_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     [
         (Cloaking(), False),
         (Cloaking("always"), True),
-        (Cloaking(plugins=Plugins(word_obfuscator=values.WordObfuscator(True, ("x",)))), True),
-        (Cloaking("never", Plugins(word_obfuscator=values.WordObfuscator(True, ("x",)))), False),
+        (Cloaking(plugins=Plugins(word_obfuscator=shaping.WordObfuscator(True, ("x",)))), True),
+        (Cloaking("never", Plugins(word_obfuscator=shaping.WordObfuscator(True, ("x",)))), False),
     ],
     ids=["default", "always", "words", "never"],
 )
@@ -140,7 +140,7 @@ def test_a_key_is_made_only_where_it_is_needed(place: Home, cloaking: Cloaking, 
 
 
 def test_placeholders_are_the_same_after_a_restart(place: Home) -> None:
-    words = Plugins(word_obfuscator=values.WordObfuscator(True, ("bluebird",)))
+    words = Plugins(word_obfuscator=shaping.WordObfuscator(True, ("bluebird",)))
 
     def sent() -> Any:
         shaping = pipeline(Cloaking(plugins=words), place.root, place)

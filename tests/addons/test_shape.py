@@ -14,8 +14,8 @@ from neurolink_mitm.addons.shape import REPLACED, SHAPED, Shape
 from neurolink_mitm.addons.translate import Translate
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.response.reader import OpaqueReader
-from neurolink_mitm.core.settings import values
-from neurolink_mitm.core.settings.values import Cloaking, Plugins
+from neurolink_mitm.core.settings import shaping
+from neurolink_mitm.core.settings.shaping import Cloaking, Plugins
 from neurolink_mitm.core.shaping.outgoing import OutgoingRequest, RefusedError
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.dataplane.hooks import AttemptHook, flow_state, mask_credentials
@@ -26,7 +26,7 @@ from tests.fakes import FakeTranslator, make_account, make_attempt, make_other, 
 LOGIN = make_account("o", token="sk-ant-oat-test-o")
 BODY = json.dumps({"model": "m", "messages": [{"role": "user", "content": "bluebird"}]}).encode()
 HEADERS = {"via": "1.1 a", "x-api-key": "sk-ant-test-caller", "user-agent": "claude-cli/2"}
-HIDING = Plugins(word_obfuscator=values.WordObfuscator(True, ("bluebird",)))
+HIDING = Plugins(word_obfuscator=shaping.WordObfuscator(True, ("bluebird",)))
 
 
 def runtime(mode: Any = "auto", *custom: Any) -> Runtime:

@@ -10,7 +10,7 @@ from neurolink_mitm.config.document import parse
 from neurolink_mitm.config.show import effective
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.errors import ConfigError
-from neurolink_mitm.core.settings.values import NOTICE_KINDS
+from neurolink_mitm.core.settings.notify import NOTICE_KINDS
 
 SIGNED = {"webhook": "https://hooks.example/x", "secret": "${S}"}
 ENV = {"S": "hunter2hunter2"}

@@ -15,13 +15,8 @@ from neurolink_mitm.config.show import (
     values_in,
 )
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.settings.values import (
-    AccountConfig,
-    Config,
-    Fallback,
-    Provider,
-    WordObfuscator,
-)
+from neurolink_mitm.core.settings.shaping import WordObfuscator
+from neurolink_mitm.core.settings.values import AccountConfig, Config, Fallback, Provider
 
 KEY = "sk-ant-test-key"
 DOCUMENT: dict[str, Any] = {

@@ -15,7 +15,8 @@ import pytest
 from neurolink_mitm.config.document import parse
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.redact.text import MASK
-from neurolink_mitm.core.settings.values import Notify, WordObfuscator
+from neurolink_mitm.core.settings.notify import Notify
+from neurolink_mitm.core.settings.shaping import WordObfuscator
 from neurolink_mitm.doctor.support_bundle import Censor, plain, tail, write_bundle
 
 SECRETS = ["sk-ant-test-config-1", "plain-client-key", "hunter2", "a-provider-key", "noted-token"]

@@ -17,8 +17,9 @@ from neurolink_mitm.adapters import plugins
 from neurolink_mitm.claude_code.choices import Choices
 from neurolink_mitm.claude_code.settings_text import variables as variables_of
 from neurolink_mitm.core.request import json_spans as spans
-from neurolink_mitm.core.settings import values
-from neurolink_mitm.core.settings.values import Cloaking, Config, Plugins
+from neurolink_mitm.core.settings import shaping
+from neurolink_mitm.core.settings.shaping import Cloaking, Plugins
+from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.shaping.restoring import FORM, Placeholders
 from neurolink_mitm.sandbox import Account as SandboxAccount
 from neurolink_mitm.sandbox import Reply
@@ -113,9 +114,9 @@ TICKET = "CORP-1234"
 QUESTION = f"say hi to bluebird, bob@mail.example on db1.corp.example about {TICKET}"
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 EVERYTHING = Plugins(
-    header_scrubber=values.HeaderScrubber(True, ("x-stainless-*",)),
-    system_prompt_injector=values.SystemPromptInjector(True, ("The rules of bluebird.",)),
-    word_obfuscator=values.WordObfuscator(
+    header_scrubber=shaping.HeaderScrubber(True, ("x-stainless-*",)),
+    system_prompt_injector=shaping.SystemPromptInjector(True, ("The rules of bluebird.",)),
+    word_obfuscator=shaping.WordObfuscator(
         True, ("bluebird",), (), ("email", "ipv4", "ipv6", "key"), ("corp.example",)
     ),
 )
@@ -161,7 +162,7 @@ def shaping(upstream: SandboxServer, bodies: Bodies, certificate: Path) -> Proxy
     url = upstream.url.replace("127.0.0.1", "localhost")
     pool = [account("o", url, token="sk-ant-oat-test-o", account_uuid=UUID)]
     shown = x509.load_pem_x509_certificate(certificate.read_bytes()).fingerprint(hashes.SHA256())
-    pins = values.TlsFingerprint(True, {"localhost": (shown.hex(),)})
+    pins = shaping.TlsFingerprint(True, {"localhost": (shown.hex(),)})
     return Proxy(
         pool,
         Config(cloaking=Cloaking(plugins=replace(EVERYTHING, tls_fingerprint=pins))),

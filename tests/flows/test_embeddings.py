@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from neurolink_mitm.adapters.cost import shipped_prices
-from neurolink_mitm.core.settings import values
-from neurolink_mitm.core.settings.values import Cloaking, ModelMapping, Plugins, Routing, Timeouts
+from neurolink_mitm.core.settings import shaping
+from neurolink_mitm.core.settings.shaping import Cloaking, Plugins
+from neurolink_mitm.core.settings.values import ModelMapping, Routing, Timeouts
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.ports import Runtime
 from tests.flows.fallen import Fallen, Setting
@@ -226,10 +227,10 @@ def test_a_cap_needs_a_price(fallen: Setting) -> None:
 
 
 def test_words_are_hidden_in_the_input(fallen: Setting) -> None:
-    plugins = Plugins(word_obfuscator=values.WordObfuscator(True, ("bluebird",)))
-    shaping = Pipeline.of(Cloaking("always", plugins), b"a key of the tests", ())
+    plugins = Plugins(word_obfuscator=shaping.WordObfuscator(True, ("bluebird",)))
+    pipeline = Pipeline.of(Cloaking("always", plugins), b"a key of the tests", ())
     them = fallen(
-        OPENAI, routing=Routing(), change=lambda runtime: setattr(runtime, "shaping", shaping)
+        OPENAI, routing=Routing(), change=lambda runtime: setattr(runtime, "shaping", pipeline)
     )
     assert ask(them, input=["the bluebird", "plain"]).status_code == 200
     asked = them.lookalikes["openai"].requests[0]["asked"].inputs

@@ -16,8 +16,9 @@ from mitmproxy import http
 
 from neurolink_mitm.adapters.cost import shipped_prices
 from neurolink_mitm.core.exchange import Reply as Refusal
-from neurolink_mitm.core.settings import values
-from neurolink_mitm.core.settings.values import Cloaking, Config, Plugins, Routing
+from neurolink_mitm.core.settings import shaping
+from neurolink_mitm.core.settings.shaping import Cloaking, Plugins
+from neurolink_mitm.core.settings.values import Config, Routing
 from neurolink_mitm.dataplane.hooks import error_response, exchange_of
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.sandbox import Reply
@@ -27,7 +28,7 @@ from tests.flows.harness import CLAUDE_CODE, LIMIT, Proxy, account, connect, mes
 from tests.waiting import wait_until
 
 BIG = message(stream=False, system="x" * 1_000_000)
-HIDING = Plugins(word_obfuscator=values.WordObfuscator(True, ("bluebird",)))
+HIDING = Plugins(word_obfuscator=shaping.WordObfuscator(True, ("bluebird",)))
 CAPPED = Routing(daily_cap_usd=1.0)
 SHAPED = Config(routing=CAPPED, cloaking=Cloaking("always", HIDING))
 PLAIN = Config(routing=CAPPED)

@@ -13,7 +13,8 @@ import pytest
 
 from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.settings.values import Config, Notify
+from neurolink_mitm.core.settings.notify import Notify
+from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.notices.channels import channels_of
 from neurolink_mitm.notices.notifier import Notifier
 from neurolink_mitm.ports import Runtime

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.settings import values
-from neurolink_mitm.core.settings.values import Cloaking, Config, Plugins
+from neurolink_mitm.core.settings import shaping
+from neurolink_mitm.core.settings.shaping import Cloaking, Plugins
+from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.sandbox import Reply
 from tests.core.shaping.test_restoring import split
 from tests.flows.openai_client import CHAT, RESPONSES, Client, data, error_of, serving, text_of
@@ -17,7 +18,7 @@ from tests.flows.test_shaping import Unable, placeholder, streamed, thought_and_
 
 QUOTED = 'blue "bird"\\'
 SECRETS = ("bluebird", "bob@mail.example", "db1.corp.example")
-WORDS = values.WordObfuscator(
+WORDS = shaping.WordObfuscator(
     True, ("bluebird", QUOTED), detectors=("email",), domains=("corp.example",)
 )
 CONFIG = Config(cloaking=Cloaking("always", Plugins(word_obfuscator=WORDS)))

@@ -14,8 +14,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.settings import values
-from neurolink_mitm.core.settings.values import Cloaking, Config, Plugins
+from neurolink_mitm.core.settings import shaping
+from neurolink_mitm.core.settings.shaping import Cloaking, Plugins
+from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.shaping.outgoing import OutgoingRequest
 from neurolink_mitm.core.shaping.restoring import FORM, Placeholders
 from neurolink_mitm.sandbox import Account as SandboxAccount
@@ -29,9 +30,9 @@ from tests.flows.harness import CLAUDE_CODE, LIMIT, Proxy, account, events, mess
 UUID = "11111111-2222-3333-4444-555555555555"
 CLIENTS = "99999999-8888-7777-6666-555555555555"
 USER = f"user_{'ab' * 32}_account_{CLIENTS}_session_{UUID}"
-WORDS = values.WordObfuscator(True, ("bluebird",), detectors=("email",), domains=("corp.example",))
+WORDS = shaping.WordObfuscator(True, ("bluebird",), detectors=("email",), domains=("corp.example",))
 ALL = Plugins(
-    system_prompt_injector=values.SystemPromptInjector(True, ("House rules of bluebird.",)),
+    system_prompt_injector=shaping.SystemPromptInjector(True, ("House rules of bluebird.",)),
     word_obfuscator=WORDS,
 )
 SECRETS = (b"bluebird", b"bob@mail.example", b"db1.corp.example")
@@ -121,7 +122,7 @@ def test_a_placeholder_that_is_cut_anywhere_comes_back(sandbox: SandboxServer) -
 def test_thinking_stays_and_the_input_of_a_tool_comes_back(sandbox: SandboxServer) -> None:
     """Whatever is said of a word with quotes in it, which are escaped in the input."""
     word = 'blue "bird"\\'
-    plugins = Plugins(word_obfuscator=values.WordObfuscator(True, (word,)))
+    plugins = Plugins(word_obfuscator=shaping.WordObfuscator(True, (word,)))
     written = json.dumps({"path": f"/srv/{placeholder(word)}/a"})
     with Proxy([login(sandbox)], config(plugins=plugins)) as proxy:
         for cut in range(0, len(written), 3):
@@ -307,7 +308,7 @@ def test_a_certificate_that_is_not_pinned_gets_no_byte(
     pinned: Pinned, right: bool, tmp_path: Path
 ) -> None:
     pin = pinned.fingerprint if right else "ab" * 32
-    plugins = Plugins(values.TlsFingerprint(True, {"localhost": (pin,)}))
+    plugins = Plugins(shaping.TlsFingerprint(True, {"localhost": (pin,)}))
     upstream = replace(
         login(pinned.sandbox), base_url=pinned.sandbox.url.replace("127.0.0.1", "localhost")
     )
@@ -328,7 +329,7 @@ def test_the_pin_is_compared_before_any_byte_of_http(tmp_path: Path, right: bool
     """By a server that answers nothing, and counts what it is told within TLS."""
     path = make_certificate(tmp_path)
     shown = x509.load_pem_x509_certificate(path.read_bytes()).fingerprint(hashes.SHA256()).hex()
-    plugins = Plugins(values.TlsFingerprint(True, {"localhost": (shown if right else "ab" * 32,)}))
+    plugins = Plugins(shaping.TlsFingerprint(True, {"localhost": (shown if right else "ab" * 32,)}))
     received = bytearray()
     with tls_server(path, received) as port:
         upstream = account("o", f"https://localhost:{port}", token="sk-ant-oat-test-o")
@@ -338,7 +339,7 @@ def test_the_pin_is_compared_before_any_byte_of_http(tmp_path: Path, right: bool
 
 
 def test_a_pinned_host_without_tls_gets_no_byte(sandbox: SandboxServer) -> None:
-    plugins = Plugins(values.TlsFingerprint(True, {"127.0.0.1": ("ab" * 32,)}))
+    plugins = Plugins(shaping.TlsFingerprint(True, {"127.0.0.1": ("ab" * 32,)}))
     with Proxy([login(sandbox)], config(plugins=plugins)) as proxy:
         assert ask(proxy).status_code == 502
     assert sandbox.requests == []

@@ -13,8 +13,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from neurolink_mitm.addons.inspect import Inspect
-from neurolink_mitm.core.settings import values
-from neurolink_mitm.core.settings.values import Cloaking, Config, Network, Plugins
+from neurolink_mitm.core.settings import shaping
+from neurolink_mitm.core.settings.shaping import Cloaking, Plugins
+from neurolink_mitm.core.settings.values import Config, Network
 from neurolink_mitm.stack import stack
 from tests.connect_proxy import Authority, connect_proxy
 from tests.flows.harness import CLAUDE_CODE, LIMIT, Proxy, account, message
@@ -46,7 +47,7 @@ def ask(proxy: Proxy) -> str:
 
 
 def pinned(pin: str, **network: int) -> Config:
-    plugins = Plugins(tls_fingerprint=values.TlsFingerprint(True, {"localhost": (pin,)}))
+    plugins = Plugins(tls_fingerprint=shaping.TlsFingerprint(True, {"localhost": (pin,)}))
     return Config(cloaking=Cloaking(plugins=plugins), network=Network(**network))
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.settings.values import NOTICE_KINDS
+from neurolink_mitm.core.settings.notify import NOTICE_KINDS
 from neurolink_mitm.notices.conditions import Condition
 from neurolink_mitm.notices.event import LONGEST, encode, event_of, signature, trial_event
 from tests.fakes import NOW

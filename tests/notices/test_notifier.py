@@ -14,7 +14,8 @@ from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.providers.destinations import Route
 from neurolink_mitm.core.response.reader import OpaqueReader
-from neurolink_mitm.core.settings.values import Config, Notify
+from neurolink_mitm.core.settings.notify import Notify
+from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.notices.event import Event
 from neurolink_mitm.notices.notifier import MAX_MODELS, Notifier
 from neurolink_mitm.ports import Runtime

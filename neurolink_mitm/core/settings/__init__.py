@@ -1,4 +1,5 @@
 """The configuration as typed values; how a file becomes these values is in the room `config/`.
 
-A new key is a field in `values.py`; `types.py` has the checks of single values, `errors.py` the texts of faults.
+A new key is a field in `values.py`, or in `shaping.py` or `notify.py`, whose sections are their own; `types.py` has the
+checks of single values, `errors.py` the texts of faults.
 """

@@ -8,27 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from neurolink_mitm.core.settings import types as types
+from neurolink_mitm.core.settings.notify import Notify
+from neurolink_mitm.core.settings.section import Section
+from neurolink_mitm.core.settings.shaping import Cloaking
 
-PRIVATE = {"private": True}
-"""Metadata of fields that are no keys, but are in no log, report or repr either."""
 UNNAMED = "unnamed"
 """The label of an account without one."""
 DEFAULT_BASE_URL = "https://api.anthropic.com"
-
-
-class Section:
-    """A mapping in the file; its keys are camelCase or kebab-case, and unknown ones are faults."""
-
-    __slots__ = ()
-
-
-class Options(Section):
-    """The options of a plugin: in the file true, false, or a mapping, which switches it on."""
-
-    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,104 +221,6 @@ class OAuth(Section):
     )
 
 
-Fingerprints = Annotated[tuple[types.Fingerprint, ...], types.NotEmpty()]
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFingerprint(Options):
-    """SHA-256 fingerprints (lower-case hex) that the certificate of a host may have."""
-
-    enabled: Annotated[types.Flag, "Whether it is on."] = False
-    pins: Annotated[
-        Mapping[str, Fingerprints], "By host: SHA-256 of each certificate it may show, in hex."
-    ] = field(default_factory=dict, hash=False)
-
-
-@dataclass(frozen=True, slots=True)
-class HeaderScrubber(Options):
-    """Header names (wildcards) to remove beside the built-in ones."""
-
-    enabled: Annotated[types.Flag, "Whether it is on."] = True
-    headers: Annotated[tuple[types.Text, ...], "And these; wildcards."] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class SessionIdentity(Options):
-    """`metadata.user_id` names the account in use."""
-
-    enabled: Annotated[types.Flag, "Whether it is on."] = True
-
-
-@dataclass(frozen=True, slots=True)
-class SystemPromptInjector(Options):
-    """System blocks to add after Claude Code's."""
-
-    enabled: Annotated[types.Flag, "Whether it is on."] = False
-    blocks: Annotated[tuple[types.Text, ...], "The texts."] = ()
-
-
-Detector = Literal["email", "ipv4", "ipv6", "key"]
-
-
-@dataclass(frozen=True, slots=True)
-class WordObfuscator(Options):
-    """What placeholders replace on the way out: words, regular expressions, names of hosts, kinds of data."""
-
-    enabled: Annotated[types.Flag, "Whether it is on."] = False
-    words: Annotated[
-        tuple[types.Text, ...], "Words, in upper or lower case, also inside of others."
-    ] = field(default=(), repr=False, metadata=PRIVATE)
-    patterns: Annotated[tuple[types.Pattern, ...], "Regular expressions."] = field(
-        default=(), repr=False, metadata=PRIVATE
-    )
-    detectors: Annotated[
-        tuple[Detector, ...],
-        "Kinds of data: `email`, `ipv4`, `ipv6`, `key` (keys and tokens of AWS, GitHub, Slack and their like).",
-    ] = ()
-    domains: Annotated[
-        tuple[types.Text, ...], "Domains: they and all names of hosts below them."
-    ] = field(default=(), repr=False, metadata=PRIVATE)
-
-
-@dataclass(frozen=True, slots=True)
-class Plugins(Section):
-    """The rewriters, in the order they run on a request."""
-
-    tls_fingerprint: Annotated[
-        TlsFingerprint,
-        "Stops a request when the host shows another certificate than the pinned ones.",
-    ] = field(default_factory=TlsFingerprint)
-    header_scrubber: Annotated[
-        HeaderScrubber, "Removes forwarding headers, cookies and our own."
-    ] = field(default_factory=HeaderScrubber)
-    session_identity: Annotated[
-        SessionIdentity, "Makes `metadata.user_id` name the account in use."
-    ] = field(default_factory=SessionIdentity)
-    system_prompt_injector: Annotated[
-        SystemPromptInjector, "Adds your own system blocks after Claude Code's."
-    ] = field(default_factory=SystemPromptInjector)
-    word_obfuscator: Annotated[
-        WordObfuscator,
-        "Puts placeholders in place of what you name on the way out, and takes them back in the answer.",
-    ] = field(default_factory=WordObfuscator)
-    custom: Annotated[
-        tuple[types.Text, ...],
-        "Your own: files of Python, or names of entry points; see [shaping.md](shaping.md).",
-    ] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Cloaking(Section):
-    """Request shaping: for OAuth accounts only (auto), always, never; and how."""
-
-    mode: Annotated[
-        Literal["auto", "always", "never"], "`auto`: in requests on subscriptions only."
-    ] = "auto"
-    plugins: Annotated[
-        Plugins, "Each is true, false, or its options; options switch it on. `custom` is a list."
-    ] = field(default_factory=Plugins)
-
-
 @dataclass(frozen=True, slots=True)
 class Network(Section):
     """The way to upstream."""
@@ -361,42 +252,6 @@ class Logging(Section):
         types.PositiveCount, "Of all logs together, in 10^6 bytes; the oldest go first."
     ] = 500
     capture_bodies: Annotated[Capture, "Of which requests: `all`, `errors` or `off`."] = "errors"
-
-
-NoticeKind = Literal["needs-login", "window-80", "all-cooling", "back", "paid-fallback", "cap"]
-NOTICE_KINDS: tuple[NoticeKind, ...] = get_args(NoticeKind)
-
-
-@dataclass(frozen=True, slots=True)
-class Notify(Section):
-    """The channels by which the user hears of events, and of which ones."""
-
-    desktop: Annotated[types.Flag, "On the desktop, where there is one."] = False
-    webhook: Annotated[
-        types.Url | None, "A POST to this URL, with the event as JSON; `secret` has to sign it."
-    ] = field(default=None, repr=False, metadata=PRIVATE)
-    secret: Annotated[
-        types.SecretText | None,
-        "The key of the webhook's signature (`x-neurolink-signature`): better `${VAR}` than the key itself.",
-    ] = None
-    command: Annotated[
-        tuple[types.Argument, ...],
-        "A program and its arguments, run without a shell for 10 s at most, with the event as JSON on its input.",
-    ] = field(default=(), repr=False)
-    on: Annotated[
-        tuple[NoticeKind, ...],
-        "The events: `needs-login`, `window-80`, `all-cooling`, `back`, `paid-fallback`, `cap`.",
-    ] = NOTICE_KINDS
-    quiet: Annotated[
-        types.Quiet | None,
-        "Hours of the local clock without notices, such as `22:00-07:00`; what still holds at their end is told then.",
-    ] = None
-
-    @property
-    def channels(self) -> tuple[str, ...]:
-        """Return the names of the channels that are on."""
-        on = {"desktop": self.desktop, "webhook": self.webhook, "command": self.command}
-        return tuple(name for name, value in on.items() if value)
 
 
 @dataclass(frozen=True, slots=True)

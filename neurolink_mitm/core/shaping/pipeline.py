@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 from neurolink_mitm.core.request.json_spans import LARGE
-from neurolink_mitm.core.settings.values import Cloaking
+from neurolink_mitm.core.settings.shaping import Cloaking
 from neurolink_mitm.core.shaping import detectors
 from neurolink_mitm.core.shaping.outgoing import (
     Editor,

@@ -10,7 +10,8 @@ from neurolink_mitm.core.redact.body import redact_fields
 from neurolink_mitm.core.redact.known_secrets import encoded_forms, secrets_of
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.redact.stream import redact_stream
-from neurolink_mitm.core.settings.values import Config, Notify
+from neurolink_mitm.core.settings.notify import Notify
+from neurolink_mitm.core.settings.values import Config
 
 KEY = 'corp/key "of" no+form \u00e9'
 KNOWN = encoded_forms([Secret(KEY)])

@@ -5,13 +5,14 @@ from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 import pytest
 
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.settings import values as config_values
-from neurolink_mitm.core.settings.values import AccountConfig, Config, Routing, Section, Timeouts
+from neurolink_mitm.core.settings import notify, shaping, values
+from neurolink_mitm.core.settings.values import AccountConfig, Config, Routing, Timeouts
 
 SECTIONS = [
     kind
-    for kind in vars(config_values).values()
-    if isinstance(kind, type) and issubclass(kind, Section) and is_dataclass(kind)
+    for module in (notify, shaping, values)
+    for kind in vars(module).values()
+    if isinstance(kind, type) and is_dataclass(kind) and kind.__module__ == module.__name__
 ]
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.settings import values
-from neurolink_mitm.core.settings.values import Cloaking, Plugins
+from neurolink_mitm.core.settings import shaping
+from neurolink_mitm.core.settings.shaping import Cloaking, Plugins
 from neurolink_mitm.core.shaping.outgoing import Editor, OutgoingRequest, RefusedError
 from neurolink_mitm.core.shaping.pipeline import Chain, Pipeline, PluginError
 from tests.core.shaping.drafts import draft
@@ -18,11 +18,11 @@ def names(cloaking: Cloaking, **more: Any) -> list[str]:
 
 
 EVERYTHING = Plugins(
-    values.TlsFingerprint(True, {"h": ("ab",)}),
-    values.HeaderScrubber(),
-    values.SessionIdentity(),
-    values.SystemPromptInjector(True, ("Our bluebird rules.",)),
-    values.WordObfuscator(True, ("bluebird",)),
+    shaping.TlsFingerprint(True, {"h": ("ab",)}),
+    shaping.HeaderScrubber(),
+    shaping.SessionIdentity(),
+    shaping.SystemPromptInjector(True, ("Our bluebird rules.",)),
+    shaping.WordObfuscator(True, ("bluebird",)),
 )
 
 
@@ -57,7 +57,7 @@ def test_all_in_order_the_users_own_before_the_words() -> None:
 
 
 def test_what_has_nothing_to_do_is_left_out() -> None:
-    idle = Plugins(values.TlsFingerprint(True), word_obfuscator=values.WordObfuscator(True))
+    idle = Plugins(shaping.TlsFingerprint(True), word_obfuscator=shaping.WordObfuscator(True))
     assert names(Cloaking(plugins=idle)) == names(Cloaking())
 
 
@@ -95,7 +95,7 @@ def test_what_the_injector_adds_is_looked_through() -> None:
 def test_the_certificates_that_a_host_may_show(
     host: str, account: str, pins: tuple[str, ...] | None
 ) -> None:
-    pinned = values.TlsFingerprint(True, {"a.example": ("ab" * 32,)})
+    pinned = shaping.TlsFingerprint(True, {"a.example": ("ab" * 32,)})
     pipeline = Pipeline.of(Cloaking(plugins=Plugins(tls_fingerprint=pinned)), b"key")
     assert pipeline.pins_of(host, account) == pins
     assert Pipeline.of(Cloaking(), b"key").pins_of(host, account) is None

@@ -10,8 +10,8 @@ from dataclasses import replace
 from bench.payloads import Pace, request_body, session_id
 from neurolink_mitm.core.request import json_spans as spans
 from neurolink_mitm.core.request.json_spans import Edit
-from neurolink_mitm.core.settings import values
-from neurolink_mitm.core.settings.values import Cloaking, Plugins
+from neurolink_mitm.core.settings import shaping
+from neurolink_mitm.core.settings.shaping import Cloaking, Plugins
 from neurolink_mitm.core.shaping.outgoing import OutgoingRequest
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from tests.core.shaping.drafts import UUID, draft
@@ -19,8 +19,8 @@ from tests.core.shaping.drafts import UUID, draft
 BODY = request_body("streamed", Pace(), session_id(1))
 REQUEST = draft(BODY, user_id=json.loads(BODY)["metadata"]["user_id"])
 EDITS = Plugins(
-    system_prompt_injector=values.SystemPromptInjector(True, ("House rules.",)),
-    word_obfuscator=values.WordObfuscator(True, ("say hi",), detectors=("email",)),
+    system_prompt_injector=shaping.SystemPromptInjector(True, ("House rules.",)),
+    word_obfuscator=shaping.WordObfuscator(True, ("say hi",), detectors=("email",)),
 )
 LIMIT = 0.001
 
