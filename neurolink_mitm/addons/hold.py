@@ -9,7 +9,7 @@ from mitmproxy import http
 
 from neurolink_mitm.core.exchange import Exchange, Hold, Outcome
 from neurolink_mitm.core.failover.hold import Outlook, hold_seconds, outlook
-from neurolink_mitm.core.failover.waiting import Kind, Place, kind_of
+from neurolink_mitm.core.failover.waiting import Kind, Place, kind_of, wish_of
 from neurolink_mitm.dataplane.hooks import exchange_of, resume
 from neurolink_mitm.ports import Runtime
 
@@ -38,6 +38,8 @@ class Holding:
         self._unseen: deque[Place] = deque()
         """Those that are still to be looked at this time."""
         self._outlooks: dict[Kind, Outlook] = {}
+        self._passed_over: set[Kind] = set()
+        """What those wish that were looked at this time and stay: a later one like them doesn't go before them."""
         self._first_at = math.inf
         """Seconds until the first of those that were looked at may go on."""
         self._changed = False
@@ -95,6 +97,7 @@ class Holding:
         if not self._unseen:
             self._unseen.extend(self.runtime.waiting.waiting)
             self._outlooks.clear()
+            self._passed_over.clear()
             self._first_at, self._changed, self._spent = math.inf, False, 0.0
         began = _steady()
         while self._unseen and _steady() - began < SLICE:
@@ -115,6 +118,16 @@ class Holding:
         if not place.waiting:
             return False
         now, steady = self.runtime.clock.now(), _steady()
+        if not self._may_go_on(place, now, steady):
+            if place.step.recovery:
+                self._passed_over.add(wish_of(place.exchange))
+            return False
+        self._outlooks.clear()
+        self.runtime.waiting.resumed(place.exchange, steady)
+        place.resume()
+        return True
+
+    def _may_go_on(self, place: Place, now: float, steady: float) -> bool:
         expects = self._outlook(place, now)
         if not (expects.ready or self._waits_in_vain(place, expects, now, steady)):
             if expects.first:
@@ -123,10 +136,7 @@ class Holding:
         if steady - place.steady < SETTLE:
             self._first_at = min(self._first_at, SETTLE)
             return False
-        self._outlooks.clear()
-        self.runtime.waiting.resumed(place.exchange, steady)
-        place.resume()
-        return True
+        return not (expects.ready and wish_of(place.exchange) in self._passed_over)
 
     def _outlook(self, place: Place, now: float) -> Outlook:
         kind = kind_of(place)

@@ -5,7 +5,7 @@ from mitmproxy import http
 from neurolink_mitm.core.cost.client_limits import over_cap
 from neurolink_mitm.core.exchange import Attempt, Exchange, Hold, Kind, Plan, Reconsider, Reply, Try
 from neurolink_mitm.core.failover import plan as failover
-from neurolink_mitm.core.failover.hold import hold_seconds, hold_step, may_be_held
+from neurolink_mitm.core.failover.hold import behind, hold_seconds, hold_step, may_be_held
 from neurolink_mitm.core.failover.ineligible import all_ineligible
 from neurolink_mitm.core.pool.choice import Choice
 from neurolink_mitm.core.pool.ramp import Patience
@@ -83,7 +83,10 @@ class Rotate:
             now = clock.now()
             if not route.pool:
                 return failover.no_choice(tried)
-            choice = pool.choose(requirements, now, tried, waits=patience.lasts(now))
+            first, waits = None, patience.lasts(now)
+            if waits and not tried:
+                first = behind(pool, self.runtime.waiting, exchange, now, patience.until(now))
+            choice = first or pool.choose(requirements, now, tried, waits=waits)
             if choice.wait_until is not None:
                 patience.wait(now)
             return choice

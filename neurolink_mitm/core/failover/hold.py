@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.exchange import CONVERSATION_KINDS, Exchange, Hold
-from neurolink_mitm.core.pool.choice import Requirements
+from neurolink_mitm.core.failover.waiting import WaitingRoom
+from neurolink_mitm.core.pool.choice import Choice, Requirements
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.providers.destinations import THE_POOL, Route
 
@@ -84,6 +85,18 @@ class Outlook:
     """A target may serve it."""
     first: Recovery | None = None
     """Else: which one will."""
+
+
+def behind(
+    pool: Pool, waiting: WaitingRoom, exchange: Exchange, now: float, until: float
+) -> Choice | None:
+    """Return that a request waits for its turn, `until` then at most, if one that is held may go on before it now."""
+    held = isinstance(exchange.step, Hold) and exchange.step.recovery
+    ahead = waiting.ahead_of(exchange) if may_be_held(exchange) and not held else None
+    if not ahead or not outlook(pool, exchange.requirements, exchange.route, now, ahead.step).ready:
+        return None
+    waits_for = "its turn behind those that are held"
+    return Choice(None, "held first", {}, wait_until=until, waits_for=waits_for)
 
 
 def outlook(

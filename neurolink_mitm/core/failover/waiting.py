@@ -5,6 +5,7 @@ Times are seconds since the epoch; those named `steady` are monotonic.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -70,6 +71,14 @@ class WaitingRoom:
         """Those that wait for an account to recover."""
         return [place for place in self.waiting if place.step.recovery]
 
+    def ahead_of(self, exchange: Exchange) -> Place | None:
+        """Return the first request that is held, may expect the same as `exchange`, and came before it."""
+        if not self._places:
+            return None
+        wish, own = wish_of(exchange), math.inf if exchange.place is None else exchange.place
+        same = (each for each in self.held if wish_of(each.exchange) == wish)
+        return next((each for each in same if each.number < own), None)
+
     def has_room(self, exchange: Exchange) -> bool:
         """Return whether one more request may be held; one that has its place already may."""
         if exchange.request_id in self._places and exchange.place is not None:
@@ -125,9 +134,20 @@ Kind = tuple[object, ...]
 
 def kind_of(place: Place) -> Kind:
     """Return what held requests have in common that may expect the same."""
-    of, route, step = place.exchange.requirements, place.exchange.route, place.step
-    on = (route.pool, route.entries) if route else ()
-    return replace(of, session=None) if step.recovery else of, on, step.recovery, step.tried
+    exchange, step = place.exchange, place.step
+    if step.recovery:
+        return (*wish_of(exchange), step.recovery)
+    return exchange.requirements, _on(exchange), step.recovery, step.tried
+
+
+def wish_of(exchange: Exchange) -> Kind:
+    """Return what decides which target may serve the request, whatever its session."""
+    return replace(exchange.requirements, session=None), _on(exchange)
+
+
+def _on(exchange: Exchange) -> Kind:
+    route = exchange.route
+    return (route.pool, route.entries) if route else ()
 
 
 def who_of(exchange: Exchange) -> Who | None:

@@ -120,6 +120,10 @@ class Patience:
     def lasts(self, now: float) -> bool:
         return self.began_at is None or 0 <= now - self.began_at < LONGEST_WAIT
 
+    def until(self, now: float) -> float:
+        """Return when it ends, if it waits now."""
+        return (now if self.began_at is None else self.began_at) + LONGEST_WAIT
+
     def wait(self, now: float) -> None:
         if self.began_at is None:
             self.began_at = now

@@ -14,11 +14,13 @@ from neurolink_mitm.core.failover.hold import (
     Recovery,
     allowed_seconds,
     asked_seconds,
+    behind,
     hold_seconds,
     hold_step,
     may_be_held,
     outlook,
 )
+from neurolink_mitm.core.failover.waiting import WaitingRoom
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.providers.destinations import THE_POOL, Route
@@ -197,3 +199,23 @@ def test_who_is_held_waits_for_the_probe_and_for_its_turn() -> None:
     short = Hold(NOW + 43, "its turn")
     assert not outlook(pool, ANY, THE_POOL, NOW + 42.3, short).ready
     assert outlook(pool, ANY, THE_POOL, NOW + 43, short).ready
+
+
+def test_a_new_request_waits_behind_those_that_are_held_and_go_on_now() -> None:
+    pool, room, until = cooling(40), WaitingRoom(), NOW + 50
+    first = make_exchange(request_id="first", model=ANY.model, kind=Kind.MESSAGES)
+    room.enter(first, STEP, NOW, 0.0, lambda: None)
+    same = make_exchange(model=ANY.model, kind=Kind.MESSAGES, session_id="s")
+    assert behind(pool, room, same, NOW, until) is None, "it is held itself"
+    choice = behind(pool, room, same, NOW + 40, until)
+    assert choice
+    assert choice.wait_until == until
+    other = make_exchange(model="claude-y", kind=Kind.MESSAGES)
+    path = make_exchange(model=ANY.model, kind=Kind.API)
+    for each in (other, path, first):
+        assert behind(pool, room, each, NOW + 40, until) is None
+    room.enter(same, STEP, NOW, 0.0, lambda: None)
+    room.resumed(same, 0.0)
+    assert behind(pool, room, same, NOW + 40, until), "its place is behind the first one's"
+    room.resumed(first, 0.0)
+    assert behind(pool, room, same, NOW + 40, until) is None
