@@ -1,6 +1,6 @@
 """The `neurolink` command: a module or a folder a group, imported when it is called, so that help is quick.
 
-`auth/` and `proxy/` are groups of several modules; `ui/` is what all commands share.
+`auth/` and `proxy/` are groups of several modules, `top/` is one command; `ui/` is what all commands share.
 
 Exit codes: 0 ok, 1 failed, 2 bad usage or configuration, 3 not running, 130 ended by Ctrl-C.
 """
@@ -31,6 +31,7 @@ GROUPS = {
     "statusline": "Print one line about the accounts, for Claude Code's status line.",
     "stats": "Sum up requests, errors, failovers, tokens, costs, and the times of answers and connections.",
     "sandbox": "An Anthropic look-alike on loopback.",
+    "top": "Watch accounts, windows and requests live; keys pause, resume, reset and explain.",
 }
 
 SHORTCUTS = {

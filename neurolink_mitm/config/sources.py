@@ -189,8 +189,8 @@ class Sources:
             key = environ.get("ANTHROPIC_API_KEY")
             secret = Secret(key) if key else None
             accounts = build_pool(config, credentials.stored, credentials.legacy, secret)
-            accounts = with_pauses(accounts, self._pauses)
             unmet = tuple(_unmet(config, accounts))
+        accounts = with_pauses(accounts, self._pauses)
         others = entries(config, environ, self._options.unfit(all_asked(config, environ), environ))
         network = self._network_of(config, environ)
         return Inputs(

@@ -36,16 +36,13 @@ def pause(
 
     Example: neurolink auth pause work --until 18:00 --reason "meeting"
     """
-    from neurolink_mitm.adapters import pause_file
+    from neurolink_mitm.accounts import pauses
     from neurolink_mitm.core.logs.reset_times import reset_time
-    from neurolink_mitm.core.pool.pauses import Pause, pause_reason
 
     now = time.time()
     until = _end(duration, moment, now)
     _check_labels([label], _rows(config))
-    place = home.home()
-    place.create()
-    pause_file.pause(place.pauses, PROVIDER + label, Pause(until, pause_reason(reason)), now)
+    pauses.pause(home.home(), PROVIDER + label, until, now, reason)
     end = "" if until is None else f" until {reset_time(until, now)}"
     click.echo(f"paused {label!r}{end}; neurolink auth resume takes that back")
     if not any(row["state"] in ("ready", "expired", "cooling") for row in _rows(config)):
@@ -60,9 +57,9 @@ def resume(label: str, config: Path | None) -> None:
 
     Example: neurolink auth resume work
     """
-    from neurolink_mitm.adapters import pause_file
+    from neurolink_mitm.accounts import pauses
 
-    if pause_file.resume(home.home().pauses, PROVIDER + label, time.time()):
+    if pauses.resume(home.home(), PROVIDER + label, time.time()):
         click.echo(f"resumed {label!r}")
         return
     _check_labels([label], _rows(config))

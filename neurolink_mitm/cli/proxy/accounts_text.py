@@ -22,7 +22,24 @@ GOOD, BUSY, BAD = "green", "yellow", "red"
 READY, PAUSED = "ready", "paused"
 
 
-def accounts_table(accounts: Sequence[Report], now: float) -> FittedTable:
+def around(rows: Sequence[Report], most: int | None, selected: str | None) -> Sequence[Report]:
+    """Return `most` rows at the most: the one with the key `selected` and those next to it, else the first ones."""
+    if most is None or len(rows) <= most:
+        return rows
+    at = next((number for number, each in enumerate(rows) if each["key"] == selected), 0)
+    start = min(max(0, at - most // 2), len(rows) - most)
+    return rows[start : start + most]
+
+
+def marked(rows: Sequence[Report], selected: str | None) -> tuple[Column, ...]:
+    """Return a column that marks the row with the key `selected`; none if nothing is selected."""
+    marks = [Text(">" if each["key"] == selected else "", style="bold") for each in rows]
+    return (Column("", marks),) if selected is not None else ()
+
+
+def accounts_table(
+    accounts: Sequence[Report], now: float, selected: str | None = None
+) -> FittedTable:
     """Return a row for each account: its state, and what happened on it."""
     counts = (("attempts", "attempts"), ("answered", "success"), ("failed", "errors"))
     counted = (
@@ -31,6 +48,7 @@ def accounts_table(accounts: Sequence[Report], now: float) -> FittedTable:
     )
     return FittedTable(
         (
+            *marked(accounts, selected),
             Column("account", [Text(each["label"]) for each in accounts], min_width=16),
             Column("type", [Text(each["type"]) for each in accounts], drop_step=1),
             Column("state", [_state(each, now) for each in accounts], min_width=24),
@@ -70,22 +88,24 @@ def _until(moment: str, now: float) -> str:
 
 
 def brief_accounts(
-    accounts: Sequence[Report], now: float, most: int | None
+    accounts: Sequence[Report], now: float, most: int | None, selected: str | None = None
 ) -> Iterable[FittedTable | Text]:
-    """Yield a row for each of the first `most` accounts, with its tightest window, and how many more there are."""
-    shown = accounts if most is None or len(accounts) <= most else accounts[:most]
+    """Yield a row for each of `most` accounts, with its tightest window, and how many more there are."""
+    shown = around(accounts, most, selected)
     windows = [_tightest(each) for each in shown]
     used, resets, out = figures(windows, now)
     columns = (
+        *marked(shown, selected),
         Column("account", [Text(each["label"]) for each in shown], min_width=20),
         Column("state", [_brief_state(each, now) for each in shown], min_width=12),
         Column("window", [Text(each.name or NONE) for each in windows], drop_step=5),
-        used,
-        resets,
+        replace(used, drop_step=8),
+        replace(resets, drop_step=7),
         replace(out, drop_step=6),
     )
     yield FittedTable(filled(columns))
-    if rest := accounts[len(shown) :]:
+    keys = {each["key"] for each in shown}
+    if rest := [each for each in accounts if each["key"] not in keys]:
         states = Counter(map(_state_name, rest))
         counts = ", ".join(f"{count} {state}" for state, count in states.items())
         yield Text(f"and {len(rest)} more: {counts}", style="dim")

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from neurolink_mitm.cli.proxy.accounts_text import around, marked
 from neurolink_mitm.cli.ui.tables import Column, FittedTable
 from neurolink_mitm.core.failover.recovery_text import timed
 from neurolink_mitm.core.logs.console import printable
@@ -20,15 +21,30 @@ NOT_FOUND = 404
 BAD = "red"
 
 
-def explain_view(report: Report, now: float) -> RenderableType:
-    """Return which account the next request takes, why not the others, and what the client gets where none does."""
+def explain_view(
+    report: Report, now: float, most: int | None = None, selected: str | None = None
+) -> RenderableType:
+    """Return which account the next request takes, why not the others, and what the client gets where none does.
+
+    `most` rows at the most, those around the one that is `selected`, if its key is.
+    """
     rows = report["explain"]
-    table = _explained_table(rows, now) if rows else Text("no accounts")
-    return Group(table, *_route_lines(report.get("route") or {}, now))
+    shown = around(rows, most, selected)
+    table = _explained_table(shown, now, selected) if rows else Text("no accounts")
+    return Group(table, *_left_out(rows, shown), *_route_lines(report.get("route") or {}, now))
 
 
-def _explained_table(rows: Sequence[Report], now: float) -> RenderableType:
+def _left_out(rows: Sequence[Report], shown: Sequence[Report]) -> Iterable[Text]:
+    """Yield how many rows are not shown, and the next account if it is one of them."""
+    if len(rows) > len(shown):
+        hidden = next((each for each in rows if each["next"] and each not in shown), None)
+        following = f"; next is {hidden['label']}" if hidden else ""
+        yield Text(f"and {len(rows) - len(shown)} more{following}", style="dim")
+
+
+def _explained_table(rows: Sequence[Report], now: float, selected: str | None) -> RenderableType:
     columns = (
+        *marked(rows, selected),
         Column("", [Text(_mark(each)) for each in rows]),
         Column("account", [Text(each["label"]) for each in rows], min_width=16),
         Column("why", [Text(_why(each, now)) for each in rows], min_width=24),

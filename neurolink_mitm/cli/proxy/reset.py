@@ -14,6 +14,10 @@ from neurolink_mitm.cli.ui.options import bare_label
 from neurolink_mitm.cli.ui.running import admin_headers, running_states
 
 
+class ResetError(Exception):
+    """The proxy has reset nothing; the text says why."""
+
+
 @click.command("reset")
 @click.argument("account", required=False)
 def command(account: str | None) -> None:
@@ -22,23 +26,27 @@ def command(account: str | None) -> None:
     Example: neurolink proxy reset work
     """
     running = running_states()
-    labels = _reset_all(running, account) if running else _reset_file(account)
+    try:
+        labels = reset_running(running, account) if running else _reset_file(account)
+    except ResetError as e:
+        fail(str(e), FAILED)
     click.echo(f"reset: {', '.join(labels)}" if labels else "nothing to reset")
 
 
-def _reset_all(running: Sequence[ProxyState], account: str | None) -> list[str]:
-    """Reset each proxy: it has cooldowns of its own."""
-    labels = (label for state in running for label in _reset_running(state, account))
+def reset_running(running: Sequence[ProxyState], account: str | None) -> list[str]:
+    """Reset each proxy: it has cooldowns of its own. Return the labels. Raises `ResetError`."""
+    labels = (label for state in running for label in _reset(state, account))
     return list(dict.fromkeys(labels))
 
 
-def _reset_running(state: ProxyState, account: str | None) -> list[str]:
+def _reset(state: ProxyState, account: str | None) -> list[str]:
     query = {"account": account} if account else {}
     response = http_client.ask(f"{state.url}/admin/reset", query, admin_headers(state), post=b"")
     report = response.document
     if response.status != 200 or "reset" not in report:
-        reason = report.get("error", {}).get("message", f"the proxy answered {response.status}")
-        fail(reason, FAILED)
+        answered = f"answered {response.status}" if response.status else "does not answer"
+        error = report.get("error") or {}
+        raise ResetError(error.get("message") or f"the proxy on {state.url} {answered}")
     return list(report["reset"])
 
 

@@ -42,6 +42,10 @@ class Detail:
     """Accounts that are listed at most; None: all."""
     errors: bool = True
     """The last error of each account."""
+    brief: bool = False
+    """One line of the proxy itself, and nothing but accounts, requests and forecasts."""
+    selected: str | None = None
+    """The key of the account that is marked."""
 
 
 PRINTED = Detail()
@@ -58,19 +62,22 @@ def status_view(report: Report, now: float, detail: Detail = Detail()) -> Render
     accounts = report["stats"]["accounts"]
     now = seconds(report["now"]) if "now" in report else now
     return Group(
-        _head(report),
-        *_other_lines(report),
-        *_loop_lines(report.get("loop")),
-        *_claude_code_lines(report.get("claudeCode")),
-        *_warnings(report, accounts),
+        *([_brief_head(report)] if detail.brief else _about_proxy(report, accounts)),
         *_forecast_lines(report["stats"].get("forecast"), now),
         *_accounts(accounts, now, detail),
         *in_flight_line(report, now),
         *(in_flight_table(report, now, detail.requests) if detail.requests else ()),
-        *_other_providers(report),
-        *_spend(report.get("spend")),
+        *(() if detail.brief else (*_other_providers(report), *_spend(report.get("spend")))),
         *(_errors(accounts) if detail.errors else ()),
     )
+
+
+def _about_proxy(report: Report, accounts: Sequence[Report]) -> Iterable[Text]:
+    yield _head(report)
+    yield from _other_lines(report)
+    yield from _loop_lines(report.get("loop"))
+    yield from _claude_code_lines(report.get("claudeCode"))
+    yield from _warnings(report, accounts)
 
 
 def _forecast_lines(forecast: Report | None, now: float) -> Iterable[Text]:
@@ -101,10 +108,10 @@ def _accounts(accounts: Sequence[Report], now: float, detail: Detail) -> Iterabl
     if not accounts:
         yield Text("no accounts")
     elif detail.windows:
-        yield accounts_table(accounts, now)
+        yield accounts_table(accounts, now, detail.selected)
         yield from windows_table(accounts, now)
     else:
-        yield from brief_accounts(accounts, now, detail.accounts)
+        yield from brief_accounts(accounts, now, detail.accounts, detail.selected)
 
 
 def _head(report: Report) -> Text:
@@ -116,6 +123,10 @@ def _head(report: Report) -> Text:
         f" {stats['totalErrors']} failed; {counted(stats['totalAttempts'], 'attempt')} upstream,"
         f" {stats['totalRateLimits']} rate-limited"
     )
+
+
+def _brief_head(report: Report) -> Text:
+    return Text(f"NeuroLink on {report['url']}")
 
 
 def _loop_lag(report: Report) -> str:

@@ -19,7 +19,7 @@ MOST = 3
 OTHER_WORDS = {
     "run": "start", "serve": "start", "up": "start", "down": "stop", "kill": "stop", "ps": "status",
     "ls": "list", "accounts": "list", "signin": "login", "signout": "logout", "rm": "logout",
-    "remove": "logout", "tui": "status", "check-config": "check", "validate": "check",
+    "remove": "logout", "tui": "top", "check-config": "check", "validate": "check",
 }  # fmt: skip
 """What other programs call our commands."""
 
