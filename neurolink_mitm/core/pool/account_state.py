@@ -346,7 +346,8 @@ class AccountState:
         kept = {}
         for name, window in reported.windows.items():
             if window.utilization is not None:
-                readings = self.readings.setdefault(name, Readings())
+                if (readings := self.readings.get(name)) is None:
+                    self.readings[name] = readings = Readings()
                 reading = readings.add(window.seen_at or reported.seen_at, window.utilization)
                 if reading:
                     kept[name] = reading

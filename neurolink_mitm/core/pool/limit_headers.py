@@ -10,11 +10,13 @@ import math
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 from neurolink_mitm.core.request.headers import Fields
 
 PREFIX = "anthropic-ratelimit-"
 UNIFIED = f"{PREFIX}unified-"
+_PREFIX = PREFIX.encode()
 MAX_VALUE = 256
 """Bytes of a header's value that are read."""
 MAX_NUMBER = 1e11
@@ -24,9 +26,9 @@ MAX_NUMBER = 1e11
 def limit_headers(fields: Fields) -> dict[str, str]:
     """Return the rate-limit headers, by name in lower case."""
     return {
-        name: value[:MAX_VALUE].decode("latin-1")
+        key.decode("latin-1").lower(): value[:MAX_VALUE].decode("latin-1")
         for key, value in fields
-        if (name := key.decode("latin-1").lower()).startswith(PREFIX)
+        if key[: len(_PREFIX)].lower() == _PREFIX
     }
 
 
@@ -36,6 +38,7 @@ def number(text: str | None) -> float | None:
     return value if value is not None and value < MAX_NUMBER else None
 
 
+@lru_cache(256)  # windows are reset at the same time for hours
 def moment(text: str | None) -> float | None:
     """Read a time as seconds since the epoch; None for any other text.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from neurolink_mitm.core.pool.families import Learned, counts_for, evidence, family_of, learn
 from neurolink_mitm.core.pool.limit_headers import PREFIX, UNIFIED, limit_headers, moment, number
@@ -152,8 +153,14 @@ def parse(fields: Fields, now: float) -> Quota | None:
         overage=limits.get(f"{UNIFIED}overage-status", ""),
         reset=moment(limits.get(f"{UNIFIED}reset")),
         overage_in_use=limits.get(f"{UNIFIED}overage-in-use", "").lower() == "true",
-        classic={name: classic for name in CLASSIC if (classic := _classic(limits, name))},
+        classic={n: each for n in _classic_in(tuple(limits)) if (each := _classic(limits, n))},
     )
+
+
+@lru_cache(16)
+def _classic_in(headers: tuple[str, ...]) -> list[str]:
+    """Return the classic limits that names of headers name: none in most responses."""
+    return [name for name in CLASSIC if any(each.startswith(PREFIX + name) for each in headers)]
 
 
 def _classic(limits: Mapping[str, str], name: str) -> Classic | None:

@@ -85,18 +85,25 @@ def _windows_in(headers: tuple[str, ...]) -> list[str]:
 def _window(limits: Mapping[str, str], header: str, now: float) -> Window | None:
     used = number(limits.get(f"{header}-utilization"))
     reset = moment(limits.get(f"{header}-reset"))
-    status = limits.get(f"{header}-status", "").lower()
-    status = status if _STATUS.fullmatch(status) else ""
+    status = _status(limits.get(f"{header}-status", ""))
     return (
         None if used is None and reset is None and not status else Window(used, status, reset, now)
     )
 
 
-def merged(before: Windows, latest: Windows, now: float) -> dict[str, Window]:
+@lru_cache(64)
+def _status(text: str) -> str:
+    status = text.lower()
+    return status if _STATUS.fullmatch(status) else ""
+
+
+def merged(before: Windows, latest: Windows, now: float) -> Windows:
     """Return the `latest` windows, and those of `before` that are not among them and still current.
 
-    Upstream names the window of some models only to requests for them.
+    Upstream names the window of some models only to requests for them. It is the same object where there are none.
     """
+    if before.keys() <= latest.keys():
+        return latest
     old = [name for name, each in before.items() if name not in latest and _lasts(each, now)]
     left = max(0, MAX_WINDOWS - len(latest))
     return {name: before[name] for name in old[len(old) - min(len(old), left) :]} | dict(latest)
