@@ -8,6 +8,7 @@ from neurolink_mitm.core.exchange import Attempt, Exchange, Step
 from neurolink_mitm.core.failover.errors import RATE_LIMIT, Failure, FailureStage
 from neurolink_mitm.core.failover.plan import MAX_REFRESHES, final_step
 from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.windows import FIVE_HOURS, SEVEN_DAYS
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request import headers
@@ -64,16 +65,20 @@ class Failover:
     def _see(
         self, account: Account, answer: http.Response, exchange: Exchange, attempt: Attempt
     ) -> None:
-        pool, now = self.runtime.pool, self.runtime.clock.now()
-        self._see_limits(account, answer.headers.fields, exchange, answer.status_code)
+        pool, now, asked = self.runtime.pool, self.runtime.clock.now(), exchange.requirements
+        self._see_limits(account, answer.headers.fields, attempt, asked, answer.status_code)
         if answer.status_code < 300:
-            pool.succeeded(account.key, exchange.requirements, sent_at=attempt.sent_at, now=now)
+            pool.succeeded(account.key, asked, sent_at=attempt.sent_at, now=now)
 
     def _see_limits(
-        self, account: Account, fields: headers.Fields, exchange: Exchange, status: int | None
+        self,
+        account: Account,
+        fields: headers.Fields,
+        attempt: Attempt,
+        asked: Requirements,
+        status: int | None,
     ) -> None:
-        asked, now = exchange.requirements, self.runtime.clock.now()
-        pool, attempt = self.runtime.pool, exchange.attempts[-1]
+        pool, now = self.runtime.pool, self.runtime.clock.now()
         if quota := pool.update_quota(account.key, fields, now, asked=asked, status=status):
             attempt.utilization_5h = quota.used(FIVE_HOURS)
             attempt.utilization_7d = quota.used(SEVEN_DAYS)
@@ -99,10 +104,11 @@ class Failover:
         attempt.upstream_request_id = headers.name_in(failure.headers, b"request-id")
         self._end(attempt)
         if attempt.account:
-            self._see_limits(attempt.account, failure.headers, exchange, failure.status)
+            asked = exchange.requirements
+            self._see_limits(attempt.account, failure.headers, attempt, asked, failure.status)
             result = self.runtime.pool.failed(
                 attempt.account.key,
-                exchange.requirements,
+                asked,
                 failure,
                 sent_at=attempt.sent_at,
                 now=now,

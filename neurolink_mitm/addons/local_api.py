@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Mapping
 
 import msgspec
@@ -29,6 +28,7 @@ from neurolink_mitm.dataplane.hooks import (
     openai_refusal,
     unmasked_fields,
 )
+from neurolink_mitm.dataplane.threads import run_in_thread
 from neurolink_mitm.ports import Runtime
 
 Page = dict[str, object]
@@ -37,6 +37,9 @@ PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 BY_CLIENT = "# HELP proxy_client_"
 """How the metrics of each client begin in the text."""
 CLAUDE_CODE = "claude-code"
+STATUS_PATH = "/status"
+MANY = 20
+"""Accounts whose report takes some milliseconds."""
 BROKEN = Reply(500, "api_error", "NeuroLink could not make this page")
 NOT_ALLOWED = Reply(405, "invalid_request_error", "this path is asked with another method")
 
@@ -64,6 +67,8 @@ class LocalApi:
             flow.response.headers["allow"] = ", ".join(allowed)
         elif path == METRICS_PATH:
             return self._metrics(flow, exchange)
+        elif path == STATUS_PATH and len(self.runtime.pool.accounts) > MANY:
+            return self._status(flow, exchange)
         else:
             page = self._reset(flow) if path == RESET_PATH else self._page(path, flow, exchange)
             if isinstance(page, Reply):
@@ -94,18 +99,26 @@ class LocalApi:
         exchange.kind = Kind.LOCAL
 
     async def _metrics(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
-        """Answer with the Prometheus text. A metric with all its series takes 10 ms, so streams go on in between.
+        """Answer with the Prometheus text, which takes a second where there are hundreds of accounts.
 
         A named client key is not shown what other clients used.
         """
-        parts = []
-        for part in self.runtime.metrics.page(
-            current_points(self.runtime, self.runtime.clock.now())
-        ):
-            if not (exchange.client and part.startswith(BY_CLIENT)):
-                parts.append(part)
-            await asyncio.sleep(0)
-        _answer(flow, http.Response.make(200, "".join(parts), {"content-type": PROMETHEUS}))
+        runtime, now = self.runtime, self.runtime.clock.now()
+
+        def text() -> str:
+            parts = runtime.metrics.page(current_points(runtime, now))
+            return "".join(p for p in parts if not (exchange.client and p.startswith(BY_CLIENT)))
+
+        page = await run_in_thread(text)
+        _answer(flow, http.Response.make(200, page, {"content-type": PROMETHEUS}))
+
+    async def _status(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """Answer with `/status` of many accounts."""
+        now = self.runtime.clock.now()
+        finish = status.begin_report(self.runtime, now, self._shown(flow, exchange))
+        explained = self._explained(flow.request.query, now)
+        body = await run_in_thread(lambda: msgspec.json.encode(finish() | explained))
+        _answer(flow, json_response(200, body))
 
     def _page(self, path: str, flow: http.HTTPFlow, exchange: Exchange) -> Page:
         now = self.runtime.clock.now()

@@ -11,7 +11,11 @@ from neurolink_mitm.core.request.trace_context import caller
 from neurolink_mitm.dataplane.hooks import attach_exchange, exchange_of, is_pool_flow
 from neurolink_mitm.ports import Runtime
 
-LABELS = ("session", "user", "conversation")
+LABELS = {name: f"x-neurolink-{name}-id".encode() for name in ("session", "user", "conversation")}
+_SESSION, _USER_AGENT = b"x-claude-code-session-id", b"user-agent"
+_AGENT, _PARENT = b"x-claude-code-agent-id", b"x-claude-code-parent-agent-id"
+_CALLER = b"traceparent"
+_READ = frozenset({*LABELS.values(), _SESSION, _USER_AGENT, _AGENT, _PARENT, _CALLER, HEADER})
 
 
 def _text(value: str | None) -> str | None:
@@ -31,13 +35,10 @@ class Trace:
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         if not is_pool_flow(flow):
             return
-        fields = flow.request.headers.fields
+        seen = headers.names_in(flow.request.headers.fields, _READ)
         chance = self.runtime.random_source
-        called_by = caller(headers.name_in(fields, b"traceparent"))
-        labels = {
-            name: _text(headers.name_in(fields, f"x-neurolink-{name}-id".encode()))
-            for name in LABELS
-        }
+        called_by = caller(seen.get(_CALLER))
+        labels = {name: _text(seen.get(header)) for name, header in LABELS.items()}
         exchange = Exchange(
             request_id=chance.request_id(),
             began_at=self.runtime.clock.now(),
@@ -45,15 +46,15 @@ class Trace:
             path=flow.request.path,
             kind=kind_of(flow.request.method, flow.request.path),
             api=api_of(flow.request.method, flow.request.path),
-            session_id=headers.name_in(fields, b"x-claude-code-session-id"),
-            user_agent=headers.name_in(fields, b"user-agent") or "",
-            agent_id=headers.name_in(fields, b"x-claude-code-agent-id"),
-            parent_agent_id=headers.name_in(fields, b"x-claude-code-parent-agent-id"),
+            session_id=seen.get(_SESSION),
+            user_agent=seen.get(_USER_AGENT, ""),
+            agent_id=seen.get(_AGENT),
+            parent_agent_id=seen.get(_PARENT),
             caller=called_by,
             trace_id=called_by.trace_id if called_by else chance.hex(32),
             span_id=chance.hex(16),
             labels={name: value for name, value in labels.items() if value},
-            hold_asked=asked_seconds(headers.name_in(fields, HEADER)),
+            hold_asked=asked_seconds(seen.get(HEADER)),
             timeouts=self.runtime.config.timeouts,
         )
         attach_exchange(flow, exchange)

@@ -87,10 +87,11 @@ class Notifier:
 
     def served(self, exchange: Exchange) -> None:
         """Note who has served a request. Does not block."""
-        account, requirements = exchange.account, exchange.requirements
+        account = exchange.account
         paid = account is not None and is_paid(account)
         if not self._notify.channels or not paid or not exchange.served or account is None:
             return
+        requirements = exchange.requirements
         if exchange.kind is not Kind.MESSAGES or not requirements.claude_code:
             return
         by_mapping = exchange.route is not None and not exchange.route.pool

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from urllib.parse import unquote
 
+import msgspec
 import pytest
 from mitmproxy import http
 from mitmproxy.proxy.layers.http import HttpRequestHook
 from mitmproxy.test import taddons
 
 from neurolink_mitm import __version__
-from neurolink_mitm.addons.local_api import LocalApi
+from neurolink_mitm.addons.local_api import MANY, LocalApi
 from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.exchange import Hold, Kind
 from neurolink_mitm.core.failover.errors import Failure
@@ -18,6 +20,7 @@ from neurolink_mitm.core.providers.destinations import entries
 from neurolink_mitm.core.providers.models import CLAUDE
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Config, Fallback, ModelMapping, Routing
+from neurolink_mitm.core.status import status
 from neurolink_mitm.dataplane.hooks import exchange_of
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import answer, document, make_flow, refusal
@@ -211,6 +214,23 @@ def test_others_are_asked_of_anthropic(method: str, name: str, headers: dict[str
     assert flow.response is None
     passed = make_runtime(passthrough=True)
     assert asked(make_flow("GET", "/v1/models/claude-sonnet-4-6"), passed).response is None
+
+
+@pytest.mark.parametrize("path", ["/status", "/metrics"])
+async def test_many_accounts_do_not_hold_up_the_loop(path: str) -> None:
+    runtime = make_runtime(*(make_account(f"a{n}") for n in range(MANY + 1)))
+    flow = make_flow("GET", path)
+    answering = LocalApi(runtime).request(flow)
+    assert answering is not None
+    task, turns = asyncio.ensure_future(answering), 0
+    while not task.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns > 1, "it was made at once, on the loop"
+    assert flow.response is not None
+    assert flow.response.status_code == 200
+    if path == "/status":
+        assert flow.response.json() == msgspec.to_builtins(status.report(runtime, NOW))
 
 
 async def test_metrics() -> None:

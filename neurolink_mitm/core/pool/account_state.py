@@ -370,7 +370,9 @@ class AccountState:
         all_messages = self.cooldowns.get(WHOLE_ACCOUNT)
         if not whole and all_messages and all_messages.cooling(now):
             return all_messages
-        of_messages = [c for scope, c in self.cooldowns.items() if parts(scope)[0] == MESSAGES]
+        of_messages = [
+            c for scope, c in tuple(self.cooldowns.items()) if parts(scope)[0] == MESSAGES
+        ]
         return max(whole or of_messages, key=lambda c: c.recovery(now), default=Cooldown())
 
 

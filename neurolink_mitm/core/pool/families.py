@@ -17,6 +17,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from neurolink_mitm.core.pool.windows import COMMON, MAX_WINDOWS, Windows, is_of_account
 
@@ -50,6 +51,7 @@ Learned = Mapping[str, Mapping[str, str]]
 """Evidence by window and family."""
 
 
+@lru_cache(256)
 def family_of(model: str | None) -> str:
     """Return the family of a model: `opus` of `claude-opus-4-6`; empty where the name tells none."""
     named = _FAMILY.search(model or "")

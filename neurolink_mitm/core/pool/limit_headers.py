@@ -17,6 +17,7 @@ from neurolink_mitm.core.request.headers import Fields
 PREFIX = "anthropic-ratelimit-"
 UNIFIED = f"{PREFIX}unified-"
 _PREFIX = PREFIX.encode()
+_BEGINNING = slice(len(_PREFIX))
 MAX_VALUE = 256
 """Bytes of a header's value that are read."""
 MAX_NUMBER = 1e11
@@ -28,7 +29,7 @@ def limit_headers(fields: Fields) -> dict[str, str]:
     return {
         key.decode("latin-1").lower(): value[:MAX_VALUE].decode("latin-1")
         for key, value in fields
-        if key[: len(_PREFIX)].lower() == _PREFIX
+        if key[_BEGINNING].lower() == _PREFIX
     }
 
 

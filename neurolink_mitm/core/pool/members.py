@@ -38,6 +38,11 @@ class Members:
     def account_state(self, key: str) -> AccountState:
         return self._states[key]
 
+    def states_of(self, targets: Iterable[Account]) -> list[tuple[Account, AccountState]]:
+        """Return those of the targets that have not been removed meanwhile, each with its state. Any thread may ask."""
+        states = ((target, self._states.get(target.key)) for target in targets)
+        return [(target, state) for target, state in states if state]
+
     def newest(self, account: Account) -> Account:
         """Return `account` with its present token, which may have been refreshed since it was chosen."""
         return self._targets.get(account.key, account)

@@ -45,9 +45,15 @@ class Readings:
 
     _kept: deque[Reading] = field(default_factory=partial(deque[Reading], maxlen=MAX_READINGS))
     _latest: Reading | None = None
+    _set_by: float = 0.0
+    """Seconds by which the clock was set since the first one; the times of readings are by the clock of that time."""
 
     def add(self, at: float, used: float) -> Reading | None:
         """Take a reading; return it if it is kept as one of its minute."""
+        kept = self._add(at - self._set_by, used)
+        return kept._replace(at=at) if kept else None
+
+    def _add(self, at: float, used: float) -> Reading | None:
         if self._latest and at < self._latest.at:
             if at > self._latest.at - INTERVAL:
                 return None
@@ -65,10 +71,7 @@ class Readings:
 
     def shift(self, seconds: float) -> None:
         """Follow the clock, which was set by `seconds`."""
-        for each in [self._kept.popleft() for _ in range(len(self._kept))]:
-            self._kept.append(each._replace(at=each.at + seconds))
-        if self._latest:
-            self._latest = self._latest._replace(at=self._latest.at + seconds)
+        self._set_by += seconds
 
     def pace(self, now: float) -> float:
         """Return the share of the window that was used per second of the hour before `now`.
@@ -76,6 +79,7 @@ class Readings:
         What was used between a reading before that hour and one in it is spread evenly. A reading that is lower than
         the one before tells of a reset, or of a correction: what was used meanwhile is unknown, and left out.
         """
+        now -= self._set_by
         latest, start = self._latest, now - HOUR
         if latest is None or latest.at <= start:
             return 0.0

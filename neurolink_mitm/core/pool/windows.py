@@ -55,6 +55,7 @@ class Window:
 Windows = Mapping[str, Window]
 
 
+@lru_cache(256)
 def is_of_account(name: str) -> bool:
     """Return whether the name alone tells that a window counts for all models: `5h`, `7d`, `30d`, not `7d_opus`."""
     return _OF_ACCOUNT.fullmatch(name) is not None

@@ -33,11 +33,11 @@ def dry_times(pool: Pool, now: float) -> dict[str, Dry | None]:
 
     Empty without a subscription in use. Any thread may ask.
     """
-    used = [
-        (account, pool.account_state(account.key))
+    used = pool.states_of(
+        account
         for account in pool.accounts
         if account.type == "oauth" and out_of_use(account, now) is None
-    ]
+    )
     if not used:
         return {}
     families = {

@@ -223,8 +223,7 @@ def current_points(running: Measured, now: float) -> Iterator[Point]:
     for models, dry in dry_times(pool, now).items():
         if dry:
             yield Point("proxy_pool_dry_seconds", round(dry.start - now, 3), (models,))
-    for account in (*pool.accounts, *pool.fallbacks):
-        state = pool.account_state(account.key)
+    for account, state in pool.states_of(pool.targets):
         # a copy, since the event loop may change the dictionary meanwhile
         yield from _account(account, replace(state, cooldowns=dict(state.cooldowns)), now)
 

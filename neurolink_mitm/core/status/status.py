@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from neurolink_mitm import __version__
@@ -115,6 +115,34 @@ def health(running: Running, now: float) -> dict[str, object]:
 
 def report(running: Running, now: float, shown: Shown = all_shown) -> dict[str, object]:
     """Return the body of `GET /status`, with the requests that are `shown` to the one who asks."""
+    return begin_report(running, now, shown)()
+
+
+def begin_report(running: Running, now: float, shown: Shown) -> Callable[[], dict[str, object]]:
+    """Read what only the event loop may read; return what makes the report, in any thread.
+
+    An account takes a fraction of a millisecond, so that hundreds of them would hold up the event loop.
+    """
+    stats = _stats(running)
+    begun = _begun(running, now, shown, stats)
+    unwritten = running.refresher.unwritten if running.refresher else {}
+
+    def finish() -> dict[str, object]:
+        accounts = running.pool.states_of(running.pool.accounts)
+        rows = [
+            _account(account, state, now) | {"unwritten": unwritten.get(account.label)}
+            for account, state in accounts
+        ]
+        forecast = forecast_report(running.pool, now)
+        return begun | {"stats": stats | {"forecast": forecast, "accounts": rows}}
+
+    return finish
+
+
+def _begun(
+    running: Running, now: float, shown: Shown, stats: dict[str, object]
+) -> dict[str, object]:
+    """Return the report without the forecast and the accounts."""
     return {
         "status": "running",
         "pid": running.pid,
@@ -124,7 +152,7 @@ def report(running: Running, now: float, shown: Shown = all_shown) -> dict[str, 
         "now": iso(now),
         "uptime": round(now - running.started_at, 1),
         "version": __version__,
-        "stats": _stats(running, now),
+        "stats": stats,
         **running.in_flight.report(now, shown),
         "held": held_report(running.waiting, running.pool, now, shown),
         "clockSkew": _clock_skew(running.refresher),
@@ -152,9 +180,8 @@ def _strategy(running: Running) -> str:
     return "passthrough" if running.passthrough else running.pool.strategy
 
 
-def _stats(running: Running, now: float) -> dict[str, object]:
-    totals, pool = running.totals, running.pool
-    unwritten = running.refresher.unwritten if running.refresher else {}
+def _stats(running: Running) -> dict[str, object]:
+    totals = running.totals
     return {
         "totalAttempts": totals.attempts,
         "totalRequests": totals.requests,
@@ -162,11 +189,6 @@ def _stats(running: Running, now: float) -> dict[str, object]:
         "totalErrors": totals.errors,
         "totalRateLimits": totals.rate_limits,
         "primaryAccount": _primary(running),
-        "forecast": forecast_report(pool, now),
-        "accounts": [
-            _account(a, pool.account_state(a.key), now) | {"unwritten": unwritten.get(a.label)}
-            for a in pool.accounts
-        ],
     }
 
 
@@ -203,7 +225,7 @@ def _account(account: Account, state: AccountState, now: float) -> dict[str, obj
         "lastErrorAt": _iso(tally.last_error_at),
         "lastError": tally.last_error,
         "inFlight": state.in_flight,
-        "cooldowns": {scope: _cooldown(c, now) for scope, c in state.cooldowns.items()},
+        "cooldowns": {scope: _cooldown(c, now) for scope, c in tuple(state.cooldowns.items())},
         "quota": _quota(state, now),
     }
 

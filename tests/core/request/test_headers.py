@@ -47,6 +47,18 @@ def test_get(name: bytes, value: str | None) -> None:
     assert headers.get(((b"A", b"1"), (b"a", b"2"), (b"B", b"\xe9")), name) == value
 
 
+def test_names_in_reads_as_name_in_does() -> None:
+    fields = (
+        (b"User-Agent", b"a" * 300),
+        (b"x", b"1"),
+        (b"user-agent", b"second"),
+        (b"Y", b"\xe9"),
+    )
+    names = {b"user-agent", b"y", b"z"}
+    each = {name: headers.name_in(fields, name) for name in names}
+    assert headers.names_in(fields, names) == {n: text for n, text in each.items() if text}
+
+
 def test_without_removes_by_name_in_any_case() -> None:
     fields = ((b"A", b"1"), (b"b", b"2"), (b"a", b"3"), (b"C", b"4"))
     assert headers.without(fields, {b"a", b"c"}) == ((b"b", b"2"),)
