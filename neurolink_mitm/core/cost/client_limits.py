@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.cost.budget import Budget, Metering, metering_at, of_cap
 from neurolink_mitm.core.exchange import Exchange, Kind, Reply
-from neurolink_mitm.core.logs.timestamps import reset_time
+from neurolink_mitm.core.logs.reset_times import reset_time
 from neurolink_mitm.core.openai.api import Api
 from neurolink_mitm.core.pool.account_state import TokenBucket
 from neurolink_mitm.core.providers.models import served
@@ -128,5 +128,5 @@ def cap_reached(what: str, resets_at: float, now: float) -> Reply:
 
     Claude Code shows it at once.
     """
-    message = f"{SPEND_LIMIT} — {what}. It resets {reset_time(resets_at, now)}."
+    message = f"{SPEND_LIMIT} — {what}. It resets at {reset_time(resets_at, now)}."
     return Reply(429, "billing_error", message, lasting=True)

@@ -6,13 +6,12 @@ import re
 from datetime import datetime, timedelta
 from datetime import time as clock
 
-from neurolink_mitm.core.logs.timestamps import LAST
+from neurolink_mitm.core.logs.timestamps import LAST, SECONDS
 
 DURATIONS = "30m, 2h, 1h30m or 7d"
 MOMENTS = "18:00, 2026-11-30 or 2026-11-30T09:00"
 _DURATION = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,9})?(?:min|[smhdw])){1,5}")
 _PART = re.compile(r"([0-9.]+)(min|[smhdw])")
-_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 _HOUR = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
 
 
@@ -21,7 +20,7 @@ def end_after(text: str, now: float) -> float:
     bare = "".join(text.lower().split())
     if not _DURATION.fullmatch(bare):
         raise ValueError(f"{text!r:.40} is no duration: write it as {DURATIONS}")
-    length = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(bare))
+    length = sum(float(number) * SECONDS[unit] for number, unit in _PART.findall(bare))
     if length < 1:
         raise ValueError(f"{text!r:.40} is no time at all: write it as {DURATIONS}")
     if now + length > LAST:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock
 from functools import lru_cache
 
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)")
-_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+"""Of the units in which durations are typed."""
 FIRST, LAST = -62_135_596_800.0, 253_402_300_799.0
 """Seconds since the epoch: the first and the last second of `datetime`, in the years 1 and 9999."""
 FORMS = "30m, 2h, 7d, today, yesterday, 2026-11-22 or 2026-11-22T10:00"
@@ -19,7 +19,7 @@ def parse_time(text: str, now: float) -> float:
     """Return the seconds since the epoch of a time in `FORMS`, local unless it names a zone. Raises `ValueError`."""
     text = text.strip().lower()
     if match := _AGO.fullmatch(text):
-        return now - float(match[1]) * _SECONDS[match[2]]
+        return now - float(match[1]) * SECONDS[match[2]]
     if text == "now":
         return now
     if text in ("today", "yesterday"):
@@ -50,13 +50,6 @@ def next_midnight(now: float) -> float:
     """Return the next local midnight, by the calendar: not every day has 24 hours."""
     tomorrow = datetime.fromtimestamp(now).date() + timedelta(days=1)
     return datetime.combine(tomorrow, clock.min).timestamp()
-
-
-def reset_time(until: float, now: float) -> str:
-    """Return when something ends, in the local zone and from now: `at 00:00 CET, in 3 h 12 min`."""
-    hours, minutes = divmod(max(1, math.ceil((until - now) / 60)), 60)
-    left = f"{hours} h {minutes} min" if hours else f"{minutes} min"
-    return f"at {local_time(until, seconds=False)}, in {left}"
 
 
 @lru_cache(maxsize=4096)

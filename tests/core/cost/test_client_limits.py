@@ -59,8 +59,10 @@ def test_over_its_cap_a_client_reads_who_how_much_and_until_when(at: tuple[str, 
     assert reply is not None
     assert (reply.status, reply.error_type, reply.hopeless) == (429, "billing_error", True)
     assert reply.message.startswith(
-        "spend limit reached — the client 'bob' has used $5.00 of $5.00 today. It resets at 00:00 "
+        "spend limit reached — the client 'bob' has used $5.00 of $5.00 today. It resets at "
     )
+    assert " 00:00 " in reply.message
+    assert " (in " in reply.message
     assert judged(key("amy", daily_cap_usd=5.0), *at, budget=spent(5.0)) is None
 
 

@@ -288,7 +288,7 @@ def test_where_only_a_cap_is_in_the_way_claude_code_shows_it() -> None:
     reply = refused(pool)
     assert (reply.status, reply.error_type, reply.hopeless) == (429, "billing_error", True)
     assert reply.message.startswith("spend limit reached — a: routing.daily-cap-usd is")
-    assert reply.message.endswith(", in 2 h 0 min.")
+    assert reply.message.endswith(" (in 2h0m).")
 
 
 def test_an_account_that_is_back_before_the_cap_ends_is_waited_for() -> None:
