@@ -18,8 +18,7 @@ from mitmproxy.proxy.layers.http import (
     HttpLayer,
     HTTPMode,
 )
-from mitmproxy.proxy.layers.http._base import ReceiveHttp
-from mitmproxy.proxy.layers.http._events import RequestProtocolError, ResponseData
+from mitmproxy.proxy.layers.http._events import RequestProtocolError
 
 from neurolink_mitm.core.request.target import UpstreamKey
 from neurolink_mitm.dataplane.body_memory import BodyMemory
@@ -27,6 +26,7 @@ from neurolink_mitm.dataplane.bounded_stream import BreakOff, GoOn, TimeIsUp
 from neurolink_mitm.dataplane.client import ClientConnection, Phase
 from neurolink_mitm.dataplane.compat import CLIENT_LEFT
 from neurolink_mitm.dataplane.framing import shallow_copy
+from neurolink_mitm.dataplane.joining import Joined, merged, same_peer
 from neurolink_mitm.dataplane.stream import FailoverStream, GetUpstream
 from neurolink_mitm.dataplane.upstream import UpstreamConnection
 from neurolink_mitm.dataplane.upstreams.leases import HandBack, Lease, Leases, OpenUpstream
@@ -122,14 +122,14 @@ class FailoverLayer(HttpLayer):
                 elif isinstance(command, OpenUpstream) and self._leases:
                     if self._leases.open(command):
                         todo.append(events.OpenConnectionCompleted(command, None))
-                elif isinstance(command, commands.SendData) and _same_peer(sends, command):
+                elif isinstance(command, commands.SendData) and same_peer(sends, command):
                     sends.append(command)
                 else:
-                    yield from self._execute(_merged(sends))
+                    yield from self._execute(merged(sends))
                     sends = [command] if isinstance(command, commands.SendData) else []
                     if not sends:
                         yield from self._execute([command])
-        yield from self._execute(_merged(sends))
+        yield from self._execute(merged(sends))
         phase = self.client_connection.phase
         if (phase, self.client_connection.stream_id) != (self.phase, self._phase_stream):
             self.phase, self._phase_stream = phase, self.client_connection.stream_id
@@ -292,7 +292,7 @@ class FailoverLayer(HttpLayer):
         if not upstream.heard and upstream.stream_id in self.streams:
             upstream.heard = True
             self.streams[upstream.stream_id].first_byte()
-        yield from self.event_to_child(_Joined(upstream), event)
+        yield from self.event_to_child(Joined(upstream), event)
         if upstream.is_free:
             self.forget(event.connection)
             yield HandBack(event.connection)
@@ -363,44 +363,3 @@ def _is_late(event: events.Event, sources: Mapping[commands.Command, layer.Layer
 
 def _nothing_new(client: Connection) -> events.DataReceived:
     return events.DataReceived(client, b"")
-
-
-def _same_peer(sends: list[commands.SendData], command: commands.SendData) -> bool:
-    return bool(sends) and sends[0].connection is command.connection
-
-
-def _merged(sends: list[commands.SendData]) -> CommandGenerator[None]:
-    """Join sends to one connection into one."""
-    if len(sends) == 1:
-        yield sends[0]
-    elif sends:
-        yield commands.SendData(sends[0].connection, b"".join(send.data for send in sends))
-
-
-class _Joined(layer.Layer):
-    """An upstream's layer whose chunks of one read reach the stream as one event, to pass the layers once."""
-
-    def __init__(self, inner: layer.Layer) -> None:
-        self._inner = inner
-
-    def handle_event(self, event: events.Event) -> CommandGenerator[None]:
-        parts: list[ResponseData] = []
-        for command in self._inner.handle_event(event):
-            if isinstance(command, ReceiveHttp) and isinstance(command.event, ResponseData):
-                parts.append(command.event)
-                continue
-            if parts:
-                yield _joined(parts)
-                parts = []
-            yield command
-        if parts:
-            yield _joined(parts)
-
-    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
-        return self.handle_event(event)
-
-
-def _joined(parts: list[ResponseData]) -> ReceiveHttp:
-    if len(parts) == 1:
-        return ReceiveHttp(parts[0])
-    return ReceiveHttp(ResponseData(parts[0].stream_id, b"".join(part.data for part in parts)))
