@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
@@ -23,6 +24,8 @@ LONGEST_TOKEN = 8192
 _LONGEST = 160
 """Characters of a text of theirs that is shown."""
 _LONGEST_ID = 100
+_QUERY = re.compile(r"(?<=[^\s?])\?\S+")
+"""The query of a URL, which may have a key under any name."""
 
 Row = Mapping[str, object]
 
@@ -129,17 +132,17 @@ def foreign_url(url: object) -> str | None:
 
 
 def shown(value: object) -> str:
-    """Return a text of theirs in one line for a terminal, without passwords and tokens."""
+    """Return a text of theirs in one line for a terminal, without passwords, tokens and queries of URLs."""
     text = value if isinstance(value, str) else "" if value is None else str(value)[:_LONGEST]
     line = "".join(char if char.isprintable() else " " for char in text[: 4 * _LONGEST]).strip()
-    return redact(without_passwords(line))[:_LONGEST]
+    return redact(_QUERY.sub("?***", without_passwords(line)))[:_LONGEST]
 
 
 def _login(found: Login, name: str, where: str) -> StoredAccount:
-    access = Secret(check_token(_text(found.access, "its access token")))
+    access = Secret(_token(found.access, "its access token"))
     if account_type(access) != "oauth":
         raise ValueError("its access token is not one of an Anthropic login")
-    refresh = check_token(_text(found.refresh, "its refresh token")) if found.refresh else None
+    refresh = _token(found.refresh, "its refresh token") if found.refresh else None
     ends = found.ends
     if isinstance(ends, bool) or not isinstance(ends, int | float | str | None):
         raise ValueError("the end of its token is not a time")
@@ -156,6 +159,14 @@ def _login(found: Login, name: str, where: str) -> StoredAccount:
         email=email,
         plan=plan_of(who.get("plan")),
     )
+
+
+def _token(value: object, what: str) -> str:
+    text = _text(value, what)
+    try:
+        return check_token(text)
+    except ValueError as e:
+        raise ValueError(f"{what} {e}") from None
 
 
 def _text(value: object, what: str) -> str:

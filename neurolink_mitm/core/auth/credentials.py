@@ -210,6 +210,8 @@ def ends_at(written: float | str | None, where: str) -> float | None:
         number = float(written)
     except ValueError:
         return _iso(str(written), where)
+    except OverflowError:  # an integer of more than 308 digits
+        number = math.inf if written > 0 else -math.inf  # type: ignore[operator]
     return _bounded(number if _AS_SECONDS[0] <= number < _AS_SECONDS[1] else number / 1000, where)
 
 

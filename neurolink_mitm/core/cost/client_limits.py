@@ -32,7 +32,8 @@ def may_ask_for(key: ClientKey | None, model: str) -> bool:
     """Return whether the holder of `key` may ask for `model`."""
     if key is None or not key.models:
         return True
-    return any(fnmatchcase(model, pattern) for pattern in key.models)
+    # `[1m]` at the end of a name would be a set of characters
+    return any(model == pattern or fnmatchcase(model, pattern) for pattern in key.models)
 
 
 def model_not_allowed(key: ClientKey | None, model: str, routing: Routing) -> Reply | None:

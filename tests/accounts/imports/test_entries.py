@@ -36,9 +36,9 @@ def test_the_end_of_a_token_is_read_in_any_unit(ends: object) -> None:
         (Login(7), "its access token is missing"),
         (Login("sk-ant-api03-x"), "not one of an Anthropic login"),
         (Login("ya29.google"), "not one of an Anthropic login"),
-        (Login(ACCESS + "\n evil: 1"), "must be printable ASCII"),
+        (Login(ACCESS + "\n evil: 1"), "its access token must be printable ASCII"),
         (Login(ACCESS + "x" * LONGEST_TOKEN), "longer than"),
-        (Login(ACCESS, "r\x00"), "must be printable ASCII"),
+        (Login(ACCESS, "r\x00"), "its refresh token must be printable ASCII"),
         (Login(ACCESS, ["r"]), "its refresh token is missing"),
         (Login(ACCESS, REFRESH, True), "is not a time"),
         (Login(ACCESS, REFRESH, {}), "is not a time"),
@@ -55,7 +55,7 @@ def test_a_login_that_can_not_serve_is_left_with_its_reason(login: Login, reason
     assert "sk-ant" not in entry.reason
 
 
-@pytest.mark.parametrize("ends", [None, 0, 1e308, float("inf"), 10**30, "inf"])
+@pytest.mark.parametrize("ends", [None, 0, 1e308, float("inf"), 10**30, 10**400, "inf"])
 def test_an_end_that_is_no_end_is_none_or_the_calendar_s(ends: Any) -> None:
     account = login_entry("n", "w", Login(ACCESS, None, ends), NOW).account
     assert account is not None
@@ -117,4 +117,5 @@ def test_a_text_is_shown_in_one_line_without_secrets() -> None:
     assert "hunter2" not in text
     assert text.isprintable()
     assert len(text) <= 160
+    assert "hunter2" not in shown("it is for https://x/v1?key=hunter2")
     assert "sk-ant-oat01" not in shown(f"x {ACCESS}-{'a' * 40}")

@@ -21,7 +21,7 @@ from neurolink_mitm.adapters.other_programs import Program
 TOKEN = "sk-ant-oat01-test-x"
 TEXTS = ["", "\ud800", "\x00\x1b", TOKEN, f"{TOKEN}\n", "x" * 9000, "$A", "2030-01-01", "9" * 400]
 URLS = ["https://api.anthropic.com", "http://[", f"https://u:{TOKEN}@x"]
-NUMBERS = [None, True, 0, -1, 10**30, 1e308, float("nan"), float("inf")]
+NUMBERS = [None, True, 0, -1, 10**30, 10**400, 1e308, float("nan"), float("inf")]
 PLAIN = st.sampled_from([*TEXTS, *URLS, *NUMBERS])
 VALUES = st.recursive(
     PLAIN,

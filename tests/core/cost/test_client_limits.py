@@ -136,6 +136,7 @@ def test_buckets_of_revoked_keys_are_forgotten() -> None:
         (("claude-haiku-*", "gpt-5"), "gpt-5", True),
         (("gpt-5",), "gpt-5-mini", False),
         (("gpt-5",), "", False),
+        (("claude-sonnet-4-6[1m]",), "claude-sonnet-4-6[1m]", True),
     ],
 )
 def test_models(models: tuple[str, ...], model: str, allowed: bool) -> None:
