@@ -51,11 +51,12 @@ def line(report: Json, session: Session, now: float, proxies: int = 1) -> str:
     """
     accounts: list[Json] = report["stats"]["accounts"]
     now, model = _time(report["now"]) if "now" in report else now, session.model
-    cooling = [Cooling(a["label"], s) for a in accounts if (s := _seconds(a, model, now)) > 0]
+    in_use = [a for a in accounts if _serves(a)]
+    cooling = [Cooling(a["label"], s) for a in in_use if (s := _seconds(a, model, now)) > 0]
     resting = {each.label for each in cooling}
     route: Json = report.get("route") or {}
     out = {each["label"] for each in report.get("explain", ()) if not each["usable"]}
-    ready = [a for a in accounts if a["label"] not in resting | out and _serves(a)]
+    ready = [a for a in in_use if a["label"] not in resting | out]
     other = None if ready or report["strategy"] == PASSTHROUGH else _instead(route)
     notes = [
         other or _head(report, ready, cooling, session, now),

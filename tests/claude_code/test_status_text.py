@@ -40,6 +40,12 @@ def pool_of(labels: str, **cooling: float) -> Pool:
     return pool
 
 
+def paused_and_cooling(label: str) -> Pool:
+    pool = pool_of(label, **{label: 30})
+    pool.update([make_account(label, paused=Pause(NOW + 9000))])
+    return pool
+
+
 def used(pool: Pool, label: str, five_hour: float, seven_day: float | None = None) -> Pool:
     used = {"5h": five_hour, "7d": seven_day}
     windows = {n: Window(u, "allowed") for n, u in used.items() if u is not None}
@@ -62,8 +68,10 @@ def used(pool: Pool, label: str, five_hour: float, seven_day: float | None = Non
          "neurolink: no account serves: neurolink proxy status"),
         (Pool([make_account("a", expires_at=NOW - 1), make_account("b")]), "neurolink b"),
         (Pool([make_account("a", paused=Pause(NOW + 9)), make_account("b")]), "neurolink b"),
+        (paused_and_cooling("a"), "neurolink: no account serves: neurolink proxy status"),
     ],
-    ids=["none", "new", "windows", "one cools", "many cool", "all cool", "needs login", "expired", "paused"],
+    ids=["none", "new", "windows", "one cools", "many cool", "all cool", "needs login", "expired", "paused",
+         "paused and cooling"],
 )  # fmt: skip
 def test_a_line(pool: Pool, line: str) -> None:
     assert line_of(report(pool), None) == line

@@ -206,7 +206,8 @@ def _primary(running: Running) -> dict[str, object]:
 
 def _account(account: Account, state: AccountState, now: float) -> dict[str, object]:
     tally, cooldown = state.tally, state.longest_cooldown(now)
-    cooling, recovery = cooldown.cooling(now), cooldown.recovery(now)
+    out = out_of_use(account, now)  # what ends by itself is not what such an account waits for
+    cooling, recovery = not out and cooldown.cooling(now), cooldown.recovery(now)
     return {
         "label": account.label,
         "key": account.key,
@@ -218,8 +219,8 @@ def _account(account: Account, state: AccountState, now: float) -> dict[str, obj
         "backoffLevel": cooldown.level,
         "cooling": cooling,
         "coolingUntil": iso(cooldown.until) if cooling else None,
-        "recoversAt": iso(recovery) if recovery > now else None,
-        "reason": out_of_use(account, now) or (cooldown.reason if cooling else None),
+        "recoversAt": iso(recovery) if recovery > now and not out else None,
+        "reason": out or (cooldown.reason if cooling else None),
         "paused": _pause(account, now),
         "lastAttemptAt": _iso(tally.last_attempt_at),
         "lastErrorAt": _iso(tally.last_error_at),

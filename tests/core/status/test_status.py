@@ -263,7 +263,10 @@ def test_each_scope_is_told_and_the_accounts_own_first() -> None:
 def test_the_reason_is_the_one_that_lasts(account: dict[str, Any], reason: str) -> None:
     pool = Pool([make_account("a", **account)])
     fail(pool)
-    assert account_of(pool)["reason"] == reason
+    found = account_of(pool)
+    assert found["reason"] == reason
+    assert found["cooling"] is (not account), "what does not end by itself is no cooling"
+    assert (found["coolingUntil"] is None) is (found["recoversAt"] is None) is bool(account)
 
 
 def test_it_recovers_with_its_window_although_it_may_be_tried_before() -> None:
