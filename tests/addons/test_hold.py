@@ -80,6 +80,29 @@ async def test_who_waits_in_vain_goes_on_to_be_refused() -> None:
     assert await held.turns() == ["short"]
 
 
+async def test_what_a_request_has_waited_already_counts() -> None:
+    held = Held(cooling=30)
+    held.hold("new", hold_asked=40)
+    held.hold("old", hold_asked=40, age=20.0)
+    assert await held.turns() == ["old"]
+
+
+async def test_one_that_was_looked_at_before_a_change_is_looked_at_again() -> None:
+    held = Held(cooling=30)
+
+    def goes_on(flow: http.HTTPFlow) -> None:
+        held.addon.attempt(flow)
+        held.gone.append(record(flow).request_id)
+        if held.gone == ["vain"]:
+            held.runtime.pool.reset(A.key)
+
+    held.goes_on = goes_on  # type: ignore[method-assign]
+    held.hold("before")
+    held.hold("vain", hold_asked=1)
+    held.hold("after")
+    assert {*await held.turns(0.2)} == {"vain", "after", "before"}
+
+
 async def test_so_does_everybody_once_the_configuration_says_so() -> None:
     held = Held(cooling=30)
     held.hold("a")
