@@ -12,8 +12,8 @@ import msgspec
 
 from neurolink_mitm.core.cost.budget import of_cap
 from neurolink_mitm.core.logs.console import printable
+from neurolink_mitm.core.logs.reset_times import zoned_time
 from neurolink_mitm.core.logs.rows import iso
-from neurolink_mitm.core.logs.timestamps import local_date_time, local_time
 from neurolink_mitm.core.redact.search import addresses
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.redact.text import SecretMatch, redact, replaced, short
@@ -23,8 +23,6 @@ TEST = "test"
 """The event of `neurolink notify test`."""
 LONGEST = 300
 """Characters of a text that comes from elsewhere."""
-SOON = 20 * 3600.0
-"""Seconds within which the time of day says enough."""
 _WINDOWS = {"5h": "5-hour", "7d": "7-day"}
 
 
@@ -95,7 +93,7 @@ def signature(body: bytes, secret: Secret, now: float) -> str:
 
 def _message(condition: Condition, now: float) -> str:
     account = _clean(condition.account) or "an account"
-    until = _when(condition.reset, now)
+    until = "" if condition.reset is None else zoned_time(condition.reset, now)
     match condition.kind:
         case "needs-login":
             return f"Account {account} needs a login: neurolink auth login anthropic --label '{account}'"
@@ -123,15 +121,6 @@ def _message(condition: Condition, now: float) -> str:
             spent = of_cap(condition.spent_usd or 0, condition.cap_usd or 0)
             again = until and f"; more can be spent from {until}"
             return f"{whose[0].upper()}{whose[1:]} is reached: {spent}{again}."
-
-
-def _when(moment: float | None, now: float) -> str:
-    if moment is None:
-        return ""
-    if moment - now < SOON:
-        return local_time(moment, seconds=False)
-    day, time, zone = local_date_time(moment).split(" ", 2)
-    return f"{day} {time[:5]} {zone}"
 
 
 def _clean(text: str | None) -> str | None:

@@ -38,7 +38,7 @@ def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ),
         (
             Condition("window-80", "", "work", "7d_oi", 1.2, NOW + 3 * 86_400),
-            "Account work has used all of its 7d_oi window, which is reset at 2025-10-12 09:53 CET.",
+            "Account work has used all of its 7d_oi window, which is reset at Sun 09:53 CET.",
         ),
         (
             Condition("window-80", "", "work", "7d", None),

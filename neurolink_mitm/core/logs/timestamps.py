@@ -31,9 +31,9 @@ def parse_time(text: str, now: float) -> float:
         raise ValueError(f"{text!r:.40} is no time: write it as {FORMS}") from e
 
 
-def local_time(moment: str | float, *, seconds: bool = True) -> str:
+def local_time(moment: str | float) -> str:
     """Return the local time of day: `13:05:59 CET`. `moment` is ISO 8601, or seconds since the epoch."""
-    return f"{_local(moment):{'%H:%M:%S' if seconds else '%H:%M'} %Z}"
+    return f"{_local(moment):%H:%M:%S %Z}"
 
 
 def local_date_time(moment: str | float) -> str:

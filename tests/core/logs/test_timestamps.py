@@ -44,7 +44,6 @@ def test_what_is_no_time_is_refused_with_what_is_one(text: str) -> None:
 )
 def test_a_moment_is_told_in_the_readers_zone_and_marked(told: str | float) -> None:
     assert when.local_time(told) == "18:35:59 IST"
-    assert when.local_time(told, seconds=False) == "18:35 IST"
     assert when.local_date_time(told) == "2026-11-28 18:35:59 IST"
 
 
