@@ -5,6 +5,7 @@ Each diagnostic says in one line what is wrong and what to do; docs/troubleshoot
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -255,7 +256,8 @@ def _notices(probe: NoticesProbe | None, proxy: ProxyProbe | None) -> Iterator[D
 
 
 def _account(account: Account, now: float) -> Diagnostic | None:
-    login = f"{LOGIN} --label '{account.label}'"
+    label = shlex.quote(account.label)
+    login = f"{LOGIN} --label {label}"
     if _needs_login(account, now):
         why = (account.disabled or "").removeprefix(NEEDS_LOGIN).lstrip(": ")
         why = why or "its token has expired and can't be refreshed"
@@ -264,7 +266,7 @@ def _account(account: Account, now: float) -> Diagnostic | None:
         return warn(
             "account-disabled",
             f"account {account.label} is disabled: {account.disabled}",
-            f"neurolink auth enable '{account.label}', or log in again: {login}",
+            f"neurolink auth enable {label}, or log in again: {login}",
         )
     if not account.enabled:
         return warn(
@@ -276,7 +278,7 @@ def _account(account: Account, now: float) -> Diagnostic | None:
         return warn(
             "account-paused",
             f"account {account.label} is {in_local_time(account.paused.text, now)}",
-            f"neurolink auth resume '{account.label}'",
+            f"neurolink auth resume {label}",
         )
     if account.expires_at is not None and not account.refreshable:
         left = account.expires_at - now

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import shlex
 
 import msgspec
 
@@ -96,7 +97,8 @@ def _message(condition: Condition, now: float) -> str:
     until = "" if condition.reset is None else zoned_time(condition.reset, now)
     match condition.kind:
         case "needs-login":
-            return f"Account {account} needs a login: neurolink auth login anthropic --label '{account}'"
+            login = f"neurolink auth login anthropic --label {shlex.quote(account)}"
+            return f"Account {account} needs a login: {login}"
         case "window-80":
             used = condition.used
             share = "all" if used is None or used >= 1 else f"{used:.0%}"

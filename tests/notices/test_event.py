@@ -30,7 +30,12 @@ def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     [
         (
             Condition("needs-login", "", "a@b.example"),
-            "Account a@b.example needs a login: neurolink auth login anthropic --label 'a@b.example'",
+            "Account a@b.example needs a login: neurolink auth login anthropic --label a@b.example",
+        ),
+        (
+            Condition("needs-login", "", "x'; id; '"),
+            "Account x'; id; ' needs a login: neurolink auth login anthropic --label"
+            """ 'x'"'"'; id; '"'"''""",
         ),
         (
             Condition("window-80", "", "work", "5h", 0.834, NOW + 3600),
