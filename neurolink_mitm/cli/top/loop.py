@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -25,11 +27,14 @@ from neurolink_mitm.cli.top.state import (
 )
 from neurolink_mitm.cli.top.terminal import Terminal, TerminalGoneError
 from neurolink_mitm.cli.top.threads import Doer, Poller
+from neurolink_mitm.cli.ui.terminal import say
 from neurolink_mitm.core.pool.families import family_of
 from neurolink_mitm.core.providers.models import newest
 
 FAMILIES = ("opus", "sonnet", "haiku", "fable")
-TICK = 1.0
+PATIENCE = 7.0
+"""Seconds that an action may take after the person has quit: more than a lock or a proxy is waited for."""
+TICK = 1.5
 """Seconds after which the screen is drawn again: since when there is no answer is counted on it."""
 ESCAPE_TIME = 0.05
 """Seconds within which a terminal sends the rest of a sequence; without one it was the Escape key."""
@@ -105,10 +110,11 @@ def choices(report: dict[str, Any], state: State) -> Choices:
 
 def run(home: Home, port: int | None, interval: float) -> None:
     """Fill the terminal until the person quits."""
-    terminal = Terminal(sys.stdin.fileno(), sys.stdout.fileno())
+    logging.getLogger().addHandler(logging.NullHandler())  # lines would go through the screen
+    terminal = Terminal(sys.stdin.fileno(), sys.stdout.fileno(), sys.stdout.encoding)
     poller = Poller(partial(look, port=port), interval, terminal.wake)
-    try:
-        with terminal:
-            Top(terminal, home, port, poller, Doer(terminal.wake)).run()
-    except TerminalGoneError:
-        return
+    doer = Doer(terminal.wake)
+    with suppress(TerminalGoneError), terminal:
+        Top(terminal, home, port, poller, doer).run()
+    for message in doer.finish(PATIENCE):
+        say(message)

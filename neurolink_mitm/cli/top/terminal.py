@@ -32,8 +32,8 @@ class TerminalGoneError(Exception):
 class Terminal:
     """Screen and keyboard while `with` lasts. Signals that end the process end the `with` first, by `SystemExit`."""
 
-    def __init__(self, keys: int, screen: int) -> None:
-        self._keys, self._screen = keys, screen
+    def __init__(self, keys: int, screen: int, encoding: str = "utf-8") -> None:
+        self._keys, self._screen, self._encoding = keys, screen, encoding
         self._modes: list[Any] = []
         self._handlers: dict[int, Any] = {}
         self._waking, self._wake = os.pipe()
@@ -95,7 +95,7 @@ class Terminal:
             return
         text = "\x1b[H" + "\r\n".join(f"\x1b[2K{line}" for line in lines) + "\x1b[J"
         try:
-            self._write(text.encode(errors="replace"))
+            self._write(text.encode(self._encoding, "replace"))
         except OSError as e:
             raise TerminalGoneError from e
 
@@ -148,7 +148,8 @@ class Terminal:
             data = data[os.write(self._screen, data) :]
 
     def _handle(self, number: int, handler: Any) -> None:
-        self._handlers[number] = signal.signal(number, handler)
+        if signal.getsignal(number) != signal.SIG_IGN:  # by nohup, or a shell without job control
+            self._handlers[number] = signal.signal(number, handler)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -12,6 +12,7 @@ from neurolink_mitm.cli.proxy.status import StatusResult
 from neurolink_mitm.cli.ui.exits import FAILED
 
 Query = Mapping[str, str]
+UNFINISHED = "not finished: what was asked for last may not be done"
 Ask = Callable[[dict[str, str]], StatusResult]
 
 
@@ -80,6 +81,19 @@ class Doer:
 
     def do(self, task: Callable[[], str]) -> None:
         self._tasks.put(task)
+
+    def finish(self, seconds: float) -> list[str]:
+        """Wait until all is done, `seconds` at the most; return the messages that nobody has taken."""
+        end = threading.Event()
+
+        def mark() -> str:
+            end.set()
+            return ""
+
+        self.do(mark)
+        done = end.wait(seconds)
+        rest = [self.messages.get() for _ in range(self.messages.qsize())]
+        return [each for each in (*rest, "" if done else UNFINISHED) if each]
 
     def _run(self) -> None:
         while True:

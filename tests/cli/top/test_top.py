@@ -115,6 +115,16 @@ def test_sigterm_ends_it(shell: Shell) -> None:
         assert ended(terminal) == 128 + signal.SIGTERM
 
 
+def test_what_was_begun_is_done_before_it_ends(running: Running) -> None:
+    with top(running.shell) as terminal:
+        terminal.expect(r">\S*  alpha ")
+        terminal.send("puq")
+        terminal.expect(GIVEN_BACK)
+        terminal.expect("paused 'alpha' until it is resumed")
+        terminal.expect(pexpect.EOF)
+    assert running.shell.run("auth", "resume", "alpha").process.returncode == 0
+
+
 def test_ctrl_c_ends_it_while_nothing_runs(shell: Shell) -> None:
     with top(shell) as terminal:
         terminal.expect("the proxy is not running")
