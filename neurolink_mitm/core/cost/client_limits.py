@@ -15,7 +15,7 @@ from neurolink_mitm.core.cost.budget import Budget, Metering, metering_at, of_ca
 from neurolink_mitm.core.exchange import Exchange, Kind, Reply
 from neurolink_mitm.core.logs.reset_times import reset_time
 from neurolink_mitm.core.openai.api import Api
-from neurolink_mitm.core.pool.account_state import TokenBucket
+from neurolink_mitm.core.pool.token_bucket import TokenBucket
 from neurolink_mitm.core.providers.models import served
 from neurolink_mitm.core.request.endpoints import COUNT_TOKENS
 from neurolink_mitm.core.settings.values import Routing
