@@ -23,7 +23,7 @@ TRIES = 20
 """Attempts at an edit while another program keeps writing the file."""
 LARGEST = 10_000_000
 """Bytes of a file that is edited."""
-_ABANDONED = 60.0
+ABANDONED = 60.0
 """Seconds after which a temporary file belongs to a writer that was killed."""
 
 Change = Callable[[str | None], str | None]
@@ -142,7 +142,7 @@ def edit(path: Path, change: Change) -> None:
         if new == old:
             return
         with suppress(ChangedError):
-            remove_temporaries(path, older=_ABANDONED)
+            remove_temporaries(path, older=ABANDONED)
             compare_and_swap(path, old, new)
             return
     raise OSError(None, "another program keeps writing it", str(path))

@@ -134,6 +134,18 @@ class Home:
         """What Aider is told of the models: `neurolink proxy env --for aider`."""
         return self.root / "aider-models.json"
 
+    def rewritten(self) -> tuple[Path, ...]:
+        """The files that a proxy writes as it runs: one that is killed may leave a temporary file of each."""
+        return (
+            self.cooldowns,
+            self.quotas,
+            self.spend,
+            self.windows,
+            self.notices,
+            self.claude_settings,
+            self.state,
+        )
+
     def owns(self, name: str) -> bool:
         """Return whether `name` is one of these paths, or its lock, a temporary, a broken or an earlier file of it."""
         properties = [name for name, each in vars(Home).items() if isinstance(each, property)]

@@ -18,7 +18,7 @@ from neurolink_mitm.adapters.files import read_whole, set_aside, write_atomic
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.pool.persisted import PersistedState
 from neurolink_mitm.core.pool.quota import Quota
-from neurolink_mitm.core.pool.windows import FIVE_HOURS, SEVEN_DAYS, Window
+from neurolink_mitm.core.pool.windows import FIVE_HOURS, SEVEN_DAYS, Window, sound
 
 logger = logging.getLogger("neurolink.memory")
 
@@ -49,7 +49,7 @@ class _OldQuota(Quota):
         old = {FIVE_HOURS: self.five_hour, SEVEN_DAYS: self.seven_day}
         windows = {n: replace(each, seen_at=self.seen_at) for n, each in old.items() if each}
         values = {each.name: getattr(self, each.name) for each in fields(Quota)}
-        return Quota(**values | {"windows": {**windows, **self.windows}})
+        return Quota(**values | {"windows": sound({**windows, **self.windows})})
 
 
 class _ReadQuotas(msgspec.Struct):

@@ -16,6 +16,7 @@ from pathlib import Path
 from neurolink_mitm.adapters.background import Closing, closing
 from neurolink_mitm.adapters.bodies import FileBodies
 from neurolink_mitm.adapters.cost import Spending, shipped_prices
+from neurolink_mitm.adapters.files import ABANDONED, remove_temporaries
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.journal import FileJournal
 from neurolink_mitm.adapters.network import Network
@@ -109,6 +110,8 @@ def prepare(settings: Settings) -> Prepared:
     with _config_errors():
         home = Home.from_environment(settings.environ)
         warnings = home.create()
+        for path in home.rewritten():
+            remove_temporaries(path, older=ABANDONED)
         store = open_store(home, settings.environ)
         sources = Sources(_source_options(settings, home), home, store)
         inputs = sources.read()

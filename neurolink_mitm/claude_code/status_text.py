@@ -246,4 +246,4 @@ def _cooling(cooling: list[Cooling]) -> Iterable[str]:
 
 
 def share(used: float) -> str:
-    return f"{used:.0%}"
+    return f"{min(max(used, 0.0), 99.99):.0%}"

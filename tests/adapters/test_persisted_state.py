@@ -20,7 +20,7 @@ from neurolink_mitm.adapters.persisted_state import (
 from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.pool.persisted import PersistedState
 from neurolink_mitm.core.pool.quota import Classic, Quota
-from neurolink_mitm.core.pool.windows import Window
+from neurolink_mitm.core.pool.windows import MAX_WINDOWS, Window
 
 SCOPES = {
     "*": Cooldown(2, 10.0, 40.0, "rate limit"),
@@ -166,3 +166,19 @@ def test_commands_write_the_same(cooldowns: Path) -> None:
     write_cooldowns(cooldowns, COOLDOWNS)
     assert read_cooldowns(cooldowns) == COOLDOWNS
     assert json.loads(cooldowns.read_text())["version"] == 1
+
+
+def test_windows_of_a_broken_file_are_as_headers_could_have_named_them(tmp_path: Path) -> None:
+    path = tmp_path / "account-quotas.json"
+    windows = {
+        "5h": {"utilization": 1e308, "status": "\x1b[2J", "reset": -5},
+        "7d": {"utilization": -1e308, "status": "allowed", "reset": 99},
+        "\x1b[31m<b>": {"utilization": 0.5},
+        **{f"w{number}": {"utilization": 0.9} for number in range(2000)},
+    }
+    accounts = {"anthropic:a": {"seen_at": 5.0, "windows": windows}}
+    path.write_text(json.dumps({"accounts": accounts}))
+    read = read_quotas(path)["anthropic:a"].windows
+    assert (read["5h"], read["7d"]) == (Window(None), Window(None, "allowed", 99.0))
+    assert len(read) == MAX_WINDOWS
+    assert "\x1b[31m<b>" not in read

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -70,3 +71,14 @@ async def test_refreshes_and_messages_share_connections(tmp_path: Path) -> None:
         assert len(prepared.upstreams) == 1
         prepared.upstreams.close()
         await turns()
+
+
+def test_temporary_files_of_a_killed_proxy_are_deleted(tmp_path: Path) -> None:
+    Home(tmp_path).create()
+    names = (".account-quotas.json.6sdljm0x.tmp", ".spend.json.abcdefgh.tmp")
+    old, young = (tmp_path / name for name in names)
+    for each in (old, young):
+        each.touch()
+    os.utime(old, (0, 0))
+    prepare(Settings({"NEUROLINK_HOME": str(tmp_path)}))
+    assert (old.exists(), young.exists()) == (False, True)

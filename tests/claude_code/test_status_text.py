@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -302,3 +303,10 @@ def test_models_of_other_providers_are_named_whole() -> None:
     cooldowns = {"ollama/qwen3:8b": {"scopes": {"*": {"until": NOW + 40}}}}
     told = statusline.saved_line({}, cooldowns, None, NOW)
     assert told == "neurolink (slow) · cooling: ollama/qwen3:8b 40s"
+
+
+@pytest.mark.parametrize(
+    ("used", "shown"), [(0.42, "42%"), (1e9, "9999%"), (math.inf, "9999%"), (-1e308, "0%")]
+)
+def test_a_share_has_four_digits_at_most(used: float, shown: str) -> None:
+    assert statusline.share(used) == shown

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from neurolink_mitm.core.pool.limit_headers import MAX_NUMBER
 from neurolink_mitm.core.pool.windows import LONGEST_WINDOW, Window
 
 HOUR = 3600.0
@@ -101,7 +102,7 @@ def restored(saved: Iterable[SavedReading], now: float) -> dict[str, dict[str, R
     recent = (each for each in saved if now - 2 * HOUR < each.at <= now + INTERVAL)
     result: dict[str, dict[str, Readings]] = {}
     for each in sorted(recent, key=lambda each: each.at):
-        if each.used >= 0:
+        if 0 <= each.used < MAX_NUMBER:
             windows = result.setdefault(each.account, {})
             windows.setdefault(each.window, Readings()).add(each.at, each.used)
     return result

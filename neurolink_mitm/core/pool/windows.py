@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from neurolink_mitm.core.pool.limit_headers import UNIFIED, moment, number
+from neurolink_mitm.core.pool.limit_headers import MAX_NUMBER, UNIFIED, moment, number
 
 FIVE_HOURS, SEVEN_DAYS = COMMON = ("5h", "7d")
 """The windows of the whole account, by upstream's names."""
@@ -22,7 +22,8 @@ MAX_WINDOWS = 16
 LONGEST_WINDOW = 8 * 86_400.0
 """Seconds: seven days, and one for a clock that is off. A later reset is ignored."""
 
-_HEADER = re.compile(rf"{UNIFIED}([a-z0-9][a-z0-9_]{{0,31}})-(?:utilization|status|reset)")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,31}")
+_HEADER = re.compile(rf"{UNIFIED}({_NAME.pattern})-(?:utilization|status|reset)")
 _NO_WINDOW = "overage"
 """Has the same three headers, but is usage that is paid beside the plan."""
 _STATUS = re.compile(r"[a-z_]{1,32}")
@@ -96,6 +97,22 @@ def _window(limits: Mapping[str, str], header: str, now: float) -> Window | None
 def _status(text: str) -> str:
     status = text.lower()
     return status if _STATUS.fullmatch(status) else ""
+
+
+def sound(windows: Windows) -> dict[str, Window]:
+    """Return persisted windows as headers could have named them: a file may have any name and any number."""
+    named = [name for name in windows if _NAME.fullmatch(name)][:MAX_WINDOWS]
+    return {name: _sound(windows[name]) for name in named}
+
+
+def _sound(window: Window) -> Window:
+    used, reset, status = window.utilization, window.reset, window.status
+    return Window(
+        used if used is not None and 0 <= used < MAX_NUMBER else None,
+        status if _STATUS.fullmatch(status) else "",
+        reset if reset is not None and 0 < reset < MAX_NUMBER else None,
+        window.seen_at,
+    )
 
 
 def merged(before: Windows, latest: Windows, now: float) -> Windows:

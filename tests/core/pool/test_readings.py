@@ -12,6 +12,8 @@ from neurolink_mitm.core.pool.readings import (
     INTERVAL,
     MAX_READINGS,
     Readings,
+    SavedReading,
+    restored,
     runs_out_at,
 )
 from neurolink_mitm.core.pool.windows import Window
@@ -141,3 +143,9 @@ def test_runs_out_at(window: Window, an_hour: float, minutes: float | None) -> N
     found = runs_out_at(window, an_hour / HOUR, NOW)
     expected = None if minutes is None else pytest.approx(NOW + minutes * 60)
     assert found == expected
+
+
+def test_a_saved_reading_that_no_header_can_have_is_left_out() -> None:
+    saved = [SavedReading(NOW - 60 * n, "a", "5h", used) for n, used in enumerate((1e308, -1, 0.5))]
+    assert restored(saved, NOW)["a"]["5h"].pace(NOW) == 0.0
+    assert "a" not in restored(saved[:2], NOW)
