@@ -46,8 +46,8 @@ def _explained_table(rows: Sequence[Report], now: float, selected: str | None) -
     columns = (
         *marked(rows, selected),
         Column("", [Text(_mark(each)) for each in rows]),
-        Column("account", [Text(each["label"]) for each in rows], min_width=16),
-        Column("why", [Text(_why(each, now)) for each in rows], min_width=24),
+        Column("account", [Text(each["label"]) for each in rows], min_width=12),
+        Column("why", [Text(_why(each, now)) for each in rows], min_width=16),
     )
     return FittedTable(columns)
 

@@ -113,6 +113,11 @@ def test_the_next_account_is_named_where_its_row_is_left_out() -> None:
     assert any(line.endswith("more; next is someone.0@example.com") for line in lines)
 
 
+def test_an_explanation_folds_no_mark() -> None:
+    lines = screen(frame(State(shown=EXPLANATION), answer(explained(30))), 40, 12)
+    assert lines[1].split()[:2] == [">", "next"]
+
+
 def test_a_report_of_another_version_does_not_end_it() -> None:
     broken = {"stats": {"accounts": [{"key": "a", "label": "a"}]}}
     assert screen(frame(None, answer(broken)))[0].startswith("the report can't be shown")
