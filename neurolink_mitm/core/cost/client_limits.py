@@ -78,9 +78,8 @@ class ClientLimits:
         if not wait:
             bucket.take(now)
             return None
-        message = (
-            f"The client {key.name!r} may send {key.rate} requests a minute. Ask again in {wait} s."
-        )
+        rate = f"{key.rate} request{'s' * (key.rate != 1)} a minute"
+        message = f"The client {key.name!r} may send {rate}. Ask again in {wait} s."
         return Reply(429, "rate_limit_error", message, retry_after=wait)
 
     def _bucket(self, name: str, rate: int, now: float) -> TokenBucket:
