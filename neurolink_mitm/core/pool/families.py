@@ -18,9 +18,11 @@ import enum
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import TypeVar
 
 from neurolink_mitm.core.pool.windows import COMMON, MAX_WINDOWS, Windows, is_of_account
 
+T = TypeVar("T")
 MAX_FAMILIES = 16
 """Families of a window of which evidence is kept: clients choose the models."""
 
@@ -62,21 +64,21 @@ def counts_for(window: str, family: str, learned: Learned) -> bool:
     """Return whether a window counts for a family of models; an empty family is any model."""
     if window in COMMON:
         return True
-    shown = learned.get(window, {}).get(family)
-    if shown in (Evidence.ABSENT, Evidence.PASSED):
+    latest = learned.get(window, {}).get(family)
+    if latest in (Evidence.ABSENT, Evidence.PASSED):
         return False
-    if shown == Evidence.REFUSED or is_of_account(window):
+    if latest == Evidence.REFUSED or is_of_account(window):
         return True
     if window in _TABLE:
         return family in _TABLE[window]
-    return shown == Evidence.NAMED
+    return latest == Evidence.NAMED
 
 
 def models_of(window: str, learned: Learned) -> list[str]:
     """Return the wildcards of the models that a window counts for, as far as it is known; `*` is all."""
-    shown = learned.get(window, {})
-    counting = [f for f in (*_TABLE.get(window, ()), *shown) if counts_for(window, f, learned)]
-    everything = is_of_account(window) and len(counting) == len(shown)
+    families = learned.get(window, {})
+    counting = [f for f in (*_TABLE.get(window, ()), *families) if counts_for(window, f, learned)]
+    everything = is_of_account(window) and len(counting) == len(families)
     return ["*"] if everything else [f"*{family}*" for family in sorted(set(counting))]
 
 
@@ -93,32 +95,36 @@ def evidence(
     `reported` are its own windows, `current` those that the account's responses have reported so far. `refused`: a 429
     for a limit of the model; `served`: a response within the plan.
     """
-    found = {}
+    by_window = {}
     for name in (*reported, *(name for name in current if name not in reported)):
         if name in COMMON:
             continue
         window = reported.get(name) or current[name]
         if window.is_used_up and (refused or served):
-            found[name] = Evidence.REFUSED if refused else Evidence.PASSED
+            by_window[name] = Evidence.REFUSED if refused else Evidence.PASSED
         elif name in reported:
-            found[name] = Evidence.NAMED
+            by_window[name] = Evidence.NAMED
         elif served and any(common in reported for common in COMMON):
-            found[name] = Evidence.ABSENT
-    return found
+            by_window[name] = Evidence.ABSENT
+    return by_window
 
 
-def learn(learned: Learned, family: str, found: Mapping[str, Evidence]) -> Learned:
+def learn(learned: Learned, family: str, shown: Mapping[str, Evidence]) -> Learned:
     """Return what is known after a response to `family`; the same object where it shows nothing new.
 
     The latest evidence counts, but that a response names a window says less than that it let the model pass.
     """
-    for name, latest in found.items() if family else ():
+    for name, latest in shown.items() if family else ():
         before = learned.get(name, {})
         stays = (Evidence.NAMED, Evidence.PASSED, Evidence.REFUSED)
         if before.get(family) == latest or (latest in stays[:1] and before.get(family) in stays):
             continue
-        shown = {f: e for f, e in before.items() if f != family}
-        shown = dict([*shown.items()][1 - MAX_FAMILIES :]) | {family: latest.value}
-        others = {n: each for n, each in learned.items() if n != name}
-        learned = dict([*others.items()][1 - MAX_WINDOWS :]) | {name: shown}
+        families = _latest(before, family, MAX_FAMILIES) | {family: latest.value}
+        learned = _latest(learned, name, MAX_WINDOWS) | {name: families}
     return learned
+
+
+def _latest(entries: Mapping[str, T], replaced: str, most: int) -> dict[str, T]:
+    """Return the latest entries without the one that is `replaced`, so many that there is room for it."""
+    left = [(key, entry) for key, entry in entries.items() if key != replaced]
+    return dict(left[1 - most :])

@@ -66,10 +66,9 @@ def _digits(text: str | None) -> float | None:
 def _date(text: str) -> float | None:
     for read in (datetime.fromisoformat, parsedate_to_datetime):
         with suppress(ValueError, OverflowError):
-            found = read(text.strip())
-            return _seconds(found)
+            return _seconds(read(text.strip()))
     return None
 
 
-def _seconds(found: datetime) -> float:
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+def _seconds(date: datetime) -> float:
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()

@@ -64,11 +64,11 @@ def is_of_account(name: str) -> bool:
 
 def window_of(claim: str) -> str:
     """Return the name of the window that a claim names, as `7d_opus` for `seven_day_opus`; empty for another claim."""
-    found = _CLAIM.fullmatch(claim.lower())
-    if found is None:
+    match = _CLAIM.fullmatch(claim.lower())
+    if match is None:
         return ""
-    models = _CLAIMED_MODELS.get(found[2], found[2])
-    return _LENGTHS[found[1]] + (f"_{models}" if models else "")
+    models = _CLAIMED_MODELS.get(match[2], match[2])
+    return _LENGTHS[match[1]] + (f"_{models}" if models else "")
 
 
 def read_windows(limits: Mapping[str, str], now: float) -> dict[str, Window]:
@@ -80,7 +80,7 @@ def read_windows(limits: Mapping[str, str], now: float) -> dict[str, Window]:
 @lru_cache(16)
 def _windows_in(headers: tuple[str, ...]) -> list[str]:
     """Return the names of windows in names of headers, which are the same in most responses."""
-    names = {found[1] for header in headers if (found := _HEADER.fullmatch(header))}
+    names = {match[1] for header in headers if (match := _HEADER.fullmatch(header))}
     return sorted(names - {_NO_WINDOW}, key=lambda name: (name not in COMMON, name))[:MAX_WINDOWS]
 
 
@@ -123,8 +123,8 @@ def merged(before: Windows, latest: Windows, now: float) -> Windows:
     if before.keys() <= latest.keys():
         return latest
     old = [name for name, each in before.items() if name not in latest and _lasts(each, now)]
-    left = max(0, MAX_WINDOWS - len(latest))
-    return {name: before[name] for name in old[len(old) - min(len(old), left) :]} | dict(latest)
+    room = max(0, MAX_WINDOWS - len(latest))
+    return {name: before[name] for name in old[max(0, len(old) - room) :]} | dict(latest)
 
 
 def _lasts(window: Window, now: float) -> bool:

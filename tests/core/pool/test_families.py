@@ -229,6 +229,16 @@ def test_what_is_learned_is_bounded(shown: list[tuple[str, str, Evidence]]) -> N
         assert counts_for(name, family, learned) == (learned[name][family] in ("named", "refused"))
 
 
+def test_of_what_is_learned_the_latest_stays() -> None:
+    learned: dict[str, dict[str, str]] = {}
+    for n in range(99):
+        learned = learn(learned, f"f{n}", {"7d_x": Evidence.NAMED})  # type: ignore[assignment]
+    assert [*learned["7d_x"]] == [f"f{n}" for n in range(99 - MAX_FAMILIES, 99)]
+    for n in range(99):
+        learned = learn(learned, "opus", {f"7d_{n}": Evidence.NAMED})  # type: ignore[assignment]
+    assert [*learned] == [f"7d_{n}" for n in range(99 - MAX_WINDOWS, 99)]
+
+
 # --- Choosing
 
 

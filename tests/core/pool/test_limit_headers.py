@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from neurolink_mitm.core.pool.limit_headers import limit_headers
+from neurolink_mitm.core.pool.limit_headers import MAX_VALUE, limit_headers
 from neurolink_mitm.core.pool.windows import Window
 from tests.core.pool.test_quota import fields, five_hour
 
@@ -55,3 +55,8 @@ def test_forms_of_a_reset(reset: str, seconds: float) -> None:
 def test_a_reset_that_is_no_moment_is_left_out(reset: str) -> None:
     """So is 0, which upstream sends for a window that has none."""
     assert five_hour(reset=reset) == Window(0.5)
+
+
+def test_a_value_without_end_is_cut() -> None:
+    long = limit_headers([(b"anthropic-ratelimit-unified-status", b"x" * 10_000)])
+    assert long == {"anthropic-ratelimit-unified-status": "x" * MAX_VALUE}
