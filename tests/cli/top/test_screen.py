@@ -114,7 +114,9 @@ def test_the_next_account_is_named_where_its_row_is_left_out() -> None:
 
 
 def test_an_explanation_folds_no_mark() -> None:
-    lines = screen(frame(State(shown=EXPLANATION), answer(explained(30))), 40, 12)
+    document = explained(30)
+    document["explain"][1]["reason"] = "usable, but not next by fill-first"
+    lines = screen(frame(State(shown=EXPLANATION), answer(document)), 40, 12)
     assert lines[1].split()[:2] == [">", "next"]
 
 
