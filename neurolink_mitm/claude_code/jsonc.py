@@ -68,8 +68,10 @@ def skip(text: str, place: int, level: int = 0) -> int:
     inner = place + 1
     for child in _walk(text, place, lambda text, place: skip(text, place, level + 1)):
         inner = child.end
-    inner = gap(text, inner)
-    return gap(text, inner) + 1 if text[inner] != "," else gap(text, inner + 1) + 1
+    closing = gap(text, inner)
+    if text[closing] == ",":
+        closing = gap(text, closing + 1)
+    return closing + 1
 
 
 def children(text: str, start: int) -> list[Child]:
