@@ -114,8 +114,9 @@ def test_the_next_account_is_named_where_its_row_is_left_out() -> None:
 
 
 def test_an_explanation_folds_no_mark() -> None:
-    document = explained(30)
-    document["explain"][1]["reason"] = "usable, but not next by fill-first"
+    document = explained(2)
+    for each in document["explain"]:
+        each |= {"label": "alpha", "reason": "usable, but not next by fill-first"}
     lines = screen(frame(State(shown=EXPLANATION), answer(document)), 40, 12)
     assert lines[1].split()[:2] == [">", "next"]
 
