@@ -94,11 +94,11 @@ def _append(path: Path, lines: Iterable[bytes]) -> None:
     """Append whole lines, although a write that was cut short may have left a part of one. Raises `OSError`."""
     descriptor = os.open(path, _APPEND, 0o600)
     try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(f"{path} is no regular file")
         os.fchmod(descriptor, 0o600)
-        torn = found.st_size and os.pread(descriptor, 1, found.st_size - 1) != b"\n"
+        torn = status.st_size and os.pread(descriptor, 1, status.st_size - 1) != b"\n"
         data = memoryview(b"\n" * bool(torn) + b"\n".join(lines) + b"\n")
         while data:
             data = data[os.write(descriptor, data) :]

@@ -208,22 +208,9 @@ def _row(client: ClientKey, use: ClientUse) -> dict[str, Any]:
 def _table(clients: tuple[ClientKey, ...], uses: list[ClientUse]) -> str:
     from rich.text import Text
 
-    from neurolink_mitm.cli.ui.tables import NONE as EMPTY
     from neurolink_mitm.cli.ui.tables import Column, FittedTable, filled, printed
 
-    rows = zip(clients, uses, strict=True)
-    lines = [
-        (
-            client.name,
-            local_date_time(use.last_used_at)[:16] if use.last_used_at else "never",
-            str(use.requests),
-            _today(client, use),
-            _usd(use.total_usd),
-            ", ".join(_described(client)) or EMPTY,
-            local_date_time(client.created_at)[:10],
-        )
-        for client, use in rows
-    ]
+    lines = [_line(client, use) for client, use in zip(clients, uses, strict=True)]
     cells = [[Text(cell) for cell in column] for column in zip(*lines, strict=True)]
     columns = [
         Column("client", cells[0], min_width=12),
@@ -240,6 +227,20 @@ def _table(clients: tuple[ClientKey, ...], uses: list[ClientUse]) -> str:
         Column("since", cells[6], drop_step=0),
     ]
     return printed(FittedTable(filled(columns)))
+
+
+def _line(client: ClientKey, use: ClientUse) -> tuple[str, ...]:
+    from neurolink_mitm.cli.ui.tables import NONE as EMPTY
+
+    return (
+        client.name,
+        local_date_time(use.last_used_at)[:16] if use.last_used_at else "never",
+        str(use.requests),
+        _today(client, use),
+        _usd(use.total_usd),
+        ", ".join(_described(client)) or EMPTY,
+        local_date_time(client.created_at)[:10],
+    )
 
 
 def _today(client: ClientKey, use: ClientUse) -> str:

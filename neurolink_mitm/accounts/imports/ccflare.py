@@ -53,7 +53,7 @@ def find(path: Path | None, environ: Mapping[str, str], now: float) -> Findings:
             raise SourceError(f"{place} has no table of accounts: it is not {TITLE}'s database")
         wanted = ", ".join(each for each in _COLUMNS if each in names)
         # only names of ours go into it
-        found = query(connection, f"SELECT {wanted} FROM accounts ORDER BY name")  # noqa: S608
+        accounts = query(connection, f"SELECT {wanted} FROM accounts ORDER BY name")  # noqa: S608
         runs = None
         if columns(connection, "instance_heartbeats") >= {"pid", "last_heartbeat"}:
             sql = "SELECT pid FROM instance_heartbeats WHERE last_heartbeat > ?"
@@ -61,8 +61,8 @@ def find(path: Path | None, environ: Mapping[str, str], now: float) -> Findings:
             runs = (
                 f"process {shown(beats[0]['pid'])}, by its heartbeat in {place}" if beats else None
             )
-    entries = tuple(_entry(row, now) for row in found)
-    settings = (*_endpoints(found), *_configuration(place.with_name("better-ccflare.json")))
+    entries = tuple(_entry(row, now) for row in accounts)
+    settings = (*_endpoints(accounts), *_configuration(place.with_name("better-ccflare.json")))
     return Findings(program, str(place), entries, settings, runs=runs)
 
 
@@ -76,10 +76,10 @@ def _database(path: Path | None, environ: Mapping[str, str]) -> Path:
         return Path(named)
     folders = [path] if path is not None else [base / "better-ccflare", base / "ccflare"]
     files = [folder / name for folder in folders for name in ("better-ccflare.db", "ccflare.db")]
-    found = next((file for file in files if file.exists()), None)
-    if found is None:
+    database = next((file for file in files if file.exists()), None)
+    if database is None:
         raise SourceError(f"{files[0]} is not there: name {TITLE}'s database with --path")
-    return found
+    return database
 
 
 def _entry(row: Row, now: float) -> Entry:
@@ -95,8 +95,8 @@ def _entry(row: Row, now: float) -> Entry:
     if row.get("requires_reauth"):
         return Entry(name, where, reason="it needs a login there")
     if row.get("access_token"):
-        found = Login(row["access_token"], row.get("refresh_token"), row.get("expires_at"))
-        return with_origin(login_entry(name, where, found, now), NAME, shown(row.get("id")))
+        login = Login(row["access_token"], row.get("refresh_token"), row.get("expires_at"))
+        return with_origin(login_entry(name, where, login, now), NAME, shown(row.get("id")))
     if row.get("api_key"):
         return key_entry(name, where, row["api_key"])
     return Entry(
@@ -104,8 +104,8 @@ def _entry(row: Row, now: float) -> Entry:
     )
 
 
-def _endpoints(found: list[Row]) -> Iterator[Setting]:
-    for row in found:
+def _endpoints(accounts: list[Row]) -> Iterator[Setting]:
+    for row in accounts:
         if row.get("custom_endpoint"):
             yield Setting(shown(row.get("name")), "custom_endpoint", shown(row["custom_endpoint"]))
 

@@ -61,8 +61,8 @@ def _from_database(path: Path) -> Row:
     with opened(path) as connection:
         if "value_json" not in columns(connection, "app_config"):
             raise SourceError(f"{path} has no table app_config: it is not {TITLE}'s")
-        found = query(connection, "SELECT value_json FROM app_config WHERE key = 'default'")
-    return parsed(str(found[0]["value_json"]), path) if found else {}
+        saved = query(connection, "SELECT value_json FROM app_config WHERE key = 'default'")
+    return parsed(str(saved[0]["value_json"]), path) if saved else {}
 
 
 def _entry(row: Row, where: str, now: float) -> Entry:
@@ -81,24 +81,24 @@ def _entry(row: Row, where: str, now: float) -> Entry:
 
 
 def _settings(document: Row, providers: list[Row], where: str) -> tuple[Setting, ...]:
-    found = [
+    settings = [
         Setting(where, key, shown(document[key]))
         for key in ("PROXY_URL", "CUSTOM_ROUTER_PATH", "HOST")
         if document.get(key)
     ]
-    found += [
+    settings += [
         Setting(where, key) for key in ("APIKEY", "transformers", "plugins") if document.get(key)
     ]
     for row in providers:
         name = shown(row.get("name"))
         if url := foreign_url(_first(row, _URLS)):
-            found.append(Setting(name, "api_base_url", url))
-        found += [
+            settings.append(Setting(name, "api_base_url", url))
+        settings += [
             Setting(name, key)
             for key in ("transformer", "extraHeaders", "extraBody")
             if row.get(key)
         ]
-    return tuple(found)
+    return tuple(settings)
 
 
 def _first(row: Row, names: tuple[str, ...]) -> object:

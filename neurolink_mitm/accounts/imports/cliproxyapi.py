@@ -111,9 +111,9 @@ def _account(row: Row, name: str, where: str, now: float) -> Entry:
         "organization_name": row.get("organization_name"),
         "email": row.get("email"),
     }
-    found = Login(row.get("access_token"), row.get("refresh_token"), row.get("expired"), identity)
+    login = Login(row.get("access_token"), row.get("refresh_token"), row.get("expired"), identity)
     if row.get("access_token") or not row.get("api_key"):
-        return login_entry(name, where, found, now)
+        return login_entry(name, where, login, now)
     return either_entry(name, where, Login(row.get("api_key"), identity=identity), now)
 
 

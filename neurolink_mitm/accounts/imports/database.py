@@ -55,8 +55,8 @@ def query(connection: sqlite3.Connection, sql: str, values: Sequence[object] = (
 
 def columns(connection: sqlite3.Connection, table: str) -> frozenset[str]:
     """Return the columns of a table; none if it does not exist."""
-    found = query(connection, "SELECT name FROM pragma_table_info(?)", (table,))
-    return frozenset(str(row["name"]) for row in found)
+    rows = query(connection, "SELECT name FROM pragma_table_info(?)", (table,))
+    return frozenset(str(row["name"]) for row in rows)
 
 
 def _connected(path: Path) -> sqlite3.Connection:

@@ -77,10 +77,10 @@ class Login:
     """Members `uuid`, `organization_uuid`, `organization_name`, `email` and `plan`."""
 
 
-def login_entry(name: str, where: str, found: Login, now: float) -> Entry:
+def login_entry(name: str, where: str, login: Login, now: float) -> Entry:
     """Return the entry of a login, without an account where it can't serve."""
     try:
-        account = _login(found, shown(name) or "account", where)
+        account = _login(login, shown(name) or "account", where)
     except ValueError as e:
         return Entry(name, where, reason=str(e))
     ended = account.expires_at is not None and account.expires_at <= now
@@ -99,12 +99,12 @@ def key_entry(name: str, where: str, key: object, email: object = None) -> Entry
     return Entry(name, where, account)
 
 
-def either_entry(name: str, where: str, found: Login, now: float) -> Entry:
+def either_entry(name: str, where: str, login: Login, now: float) -> Entry:
     """Return the entry of a credential that may be a login's token or an API key."""
-    text = found.access
+    text = login.access
     if isinstance(text, str) and account_type(Secret(text.strip())) == "oauth":
-        return login_entry(name, where, found, now)
-    return key_entry(name, where, text, found.identity.get("email"))
+        return login_entry(name, where, login, now)
+    return key_entry(name, where, text, login.identity.get("email"))
 
 
 def other_provider(name: str, where: str, provider: object) -> Entry:
@@ -138,15 +138,15 @@ def shown(value: object) -> str:
     return redact(_QUERY.sub("?***", without_passwords(line)))[:_LONGEST]
 
 
-def _login(found: Login, name: str, where: str) -> StoredAccount:
-    access = Secret(_token(found.access, "its access token"))
+def _login(login: Login, name: str, where: str) -> StoredAccount:
+    access = Secret(_token(login.access, "its access token"))
     if account_type(access) != "oauth":
         raise ValueError("its access token is not one of an Anthropic login")
-    refresh = _token(found.refresh, "its refresh token") if found.refresh else None
-    ends = found.ends
+    refresh = _token(login.refresh, "its refresh token") if login.refresh else None
+    ends = login.ends
     if isinstance(ends, bool) or not isinstance(ends, int | float | str | None):
         raise ValueError("the end of its token is not a time")
-    who = found.identity
+    who = login.identity
     email = _word(who.get("email"))
     return StoredAccount(
         label=email or name,

@@ -119,11 +119,11 @@ def _of(account: StoredAccount, name: str, where: str, now: float, mark: str) ->
         "plan": account.plan,
     }
     refresh = account.refresh_token.reveal() if account.refresh_token else None
-    found = Login(account.access_token.reveal(), refresh, account.expires_at, identity)
+    login = Login(account.access_token.reveal(), refresh, account.expires_at, identity)
     if account.type == "oauth":
-        entry = with_origin(login_entry(name, where, found, now), NAME, mark)
+        entry = with_origin(login_entry(name, where, login, now), NAME, mark)
     else:
-        entry = either_entry(name, where, found, now)
+        entry = either_entry(name, where, login, now)
     if entry.account is None:
         return entry
     return replace(entry, account=replace(entry.account, label=account.label))

@@ -115,8 +115,8 @@ def fills_of(windows: Windows, names: Iterable[str], now: float) -> dict[str, Fi
 @lru_cache(256)
 def length_of(window: str) -> float:
     """Return the seconds that a window lasts, by its name."""
-    told = _LENGTH.match(window)
-    seconds = int(told[1]) * _UNITS[told[2]] if told else _USUAL
+    match = _LENGTH.match(window)
+    seconds = int(match[1]) * _UNITS[match[2]] if match else _USUAL
     return seconds if 0 < seconds <= LONGEST_WINDOW else _USUAL
 
 

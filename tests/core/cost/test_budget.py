@@ -8,6 +8,7 @@ from neurolink_mitm.core.cost.budget import (
     UNPRICED,
     UNPRICED_FOR_CLIENT,
     Budget,
+    ClientUse,
     Metering,
     is_paid,
     metering_at,
@@ -172,3 +173,9 @@ def test_an_entry_for_any_model_is_bounded_where_the_model_has_a_price(
     assert budget.unbounded(OPENAI, "y", prices, client_capped=client_capped) == why
     assert budget.unbounded(OPENAI, "x", prices, client_capped=client_capped) is None
     assert budget.unbounded(OLLAMA, "y", prices, client_capped=client_capped) is None
+
+
+def test_uses_add_up_and_the_last_one_is_the_latest() -> None:
+    use = ClientUse(1.0, 2.0, 3, NOW)
+    use.add(ClientUse(0.5, 0.5, 1, NOW - 60))
+    assert use == ClientUse(1.5, 2.5, 4, NOW)
