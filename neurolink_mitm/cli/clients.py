@@ -22,6 +22,7 @@ from neurolink_mitm.cli.ui.options import Option, format_option
 from neurolink_mitm.cli.ui.terminal import print_report, say
 from neurolink_mitm.core.auth import client_keys as bounds
 from neurolink_mitm.core.auth.client_keys import ClientKey
+from neurolink_mitm.core.auth.credentials import check_label
 from neurolink_mitm.core.cost.budget import ClientUse
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.logs.timestamps import local_date_time
@@ -98,6 +99,13 @@ def _limits(models: tuple[str, ...], **numbers: float | str | None) -> dict[str,
     return fields
 
 
+def _legal(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    try:
+        return check_label(value)
+    except ValueError as e:
+        raise click.BadParameter(str(e)) from None
+
+
 def _client_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return the names that complete `incomplete`; none where the file can't be read."""
     try:
@@ -113,7 +121,7 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", callback=_legal)
 @limit_options
 @format_option
 def add(name: str, form: str, **options: Any) -> None:

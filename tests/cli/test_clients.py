@@ -122,6 +122,12 @@ def test_a_renewed_key_has_the_limits_of_the_old_one(file: Path) -> None:
     assert clients("renew", "nobody").exit_code == 1
 
 
+def test_a_name_has_to_be_one() -> None:
+    refused = clients("add", "")
+    assert refused.exit_code == 2
+    assert "'NAME': must be 1 to 64 printable characters" in refused.stderr
+
+
 def test_a_second_one_of_a_name_is_refused() -> None:
     clients("add", "laptop")
     second = clients("add", "laptop")
