@@ -172,3 +172,19 @@ async def test_the_time_is_counted() -> None:
     held.addon.attempt(flow)
     assert 0.04 < record(flow).held_seconds < 1
     held.addon.done()
+
+
+async def test_nobody_overtakes_who_was_looked_at_just_before_an_account_came_back() -> None:
+    held = Held()
+
+    class BringsItBack(list[str]):
+        def append(self, name: str) -> None:
+            super().append(name)
+            if name == "in vain":
+                held.runtime.pool.reset(A.key)
+
+    held.gone = BringsItBack()
+    held.hold("a")
+    held.hold("in vain", hold_asked=0.0)
+    held.hold("b")
+    assert await held.turns(least=3) == ["in vain", "a", "b"]
