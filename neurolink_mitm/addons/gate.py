@@ -9,8 +9,8 @@ from neurolink_mitm.core.request.routing import RESET_PATH
 from neurolink_mitm.dataplane.hooks import error_response, exchange_of, unmasked_fields
 from neurolink_mitm.ports import Runtime
 
-OPEN_TO_ALL = {("GET", "/health"), ("HEAD", "/health"), ("POST", RESET_PATH)}
-"""Paths that need no client key; a reset asks for the admin token itself."""
+OPEN_TO_ALL = {("GET", "/health"), ("HEAD", "/health"), ("HEAD", "/"), ("POST", RESET_PATH)}
+"""Paths that need no client key: Claude Code's probe of `/` carries none; a reset asks for the admin token itself."""
 
 
 class Gate:

@@ -173,9 +173,11 @@ def test_what_is_open_to_all_is_so_for_its_own_method_only(method: str, path: st
     assert refusal(flow) == (401, "authentication_error")
 
 
-@pytest.mark.parametrize("path", ["/health", "/health?verbose=1"])
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_health_is_open_to_all(method: str, path: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/health"), ("HEAD", "/health"), ("GET", "/health?verbose=1"), ("HEAD", "/")],
+)
+def test_health_and_the_probe_are_open_to_all(method: str, path: str) -> None:
     assert asked(make_runtime(config=KEYS), make_flow(method, path)).response is None
 
 
