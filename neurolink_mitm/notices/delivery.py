@@ -55,7 +55,7 @@ class Delivery:
 
     def put(self, event: Event) -> None:
         """Queue an event; the first one starts the thread."""
-        self._started().call_soon_threadsafe(self._put, event)
+        self._started().call_soon_threadsafe(self._put, event, self._clock())
 
     def close(self, timeout: float = CLOSE_LIMIT) -> None:
         """Deliver what waits within `timeout` seconds, and end the thread. Blocks."""
@@ -97,10 +97,10 @@ class Delivery:
             if line.task:
                 line.task.cancel()
 
-    def _put(self, event: Event) -> None:
+    def _put(self, event: Event, since: float) -> None:
         for line in self._lines.values():
             if line.waiting.qsize() < MAX_QUEUE:
-                line.waiting.put_nowait((event, self._clock()))
+                line.waiting.put_nowait((event, since))
             else:
                 self._fail(line, f"more than {MAX_QUEUE} events wait")
 

@@ -50,25 +50,33 @@ def all_ineligible(
     targets = {**ineligible, **fallbacks}
     reasons = {key: in_local_time(each.reason, now, zone) for key, each in targets.items()}
     reasons |= {key: (errors or {}).get(key, "not asked") for key in eligible}
-    ends = [each.until for each in targets.values() if each.until is not None]
-    if ends and (ineligible or not eligible):
-        if all(each.capped for each in targets.values() if each.until is not None):
-            return cap_reached(listed(reasons), min(ends), now)
-        words = {
-            key: reason_text(each, pool.account_state(key).quota, now, zone)
-            for key, each in targets.items()
-        }
-        first = _first_back(pool, targets, now, zone)
-        return _retry_later(min(ends) - now, first, reasons | words, accounts=bool(accounts))
+    if (ineligible or not eligible) and any(each.until is not None for each in targets.values()):
+        return _until_recovery(pool, targets, reasons, now, zone)
     if eligible:
         return None
     none_yet = route.pool and not accounts
     return _lasting(ineligible, fallbacks, reasons, _remedy(requirements), none_yet=none_yet)
 
 
-def _retry_later(wait: float, first: str, reasons: Mapping[str, str], *, accounts: bool) -> Reply:
-    message = f"{ALL_COOLING if accounts else ALL_PROVIDERS_COOLING} {first}. {listed(reasons)}"
-    return Reply(429, "rate_limit_error", message, retry_after=max(1, math.ceil(wait)))
+def _until_recovery(
+    pool: Pool,
+    targets: Mapping[str, Ineligible],
+    reasons: Mapping[str, str],
+    now: float,
+    zone: tzinfo | None,
+) -> Reply:
+    """Return the reply where time alone helps at least one of the targets."""
+    ends = [each.until for each in targets.values() if each.until is not None]
+    if all(each.capped for each in targets.values() if each.until is not None):
+        return cap_reached(listed(reasons), min(ends), now)
+    words = {
+        key: reason_text(each, pool.account_state(key).quota, now, zone)
+        for key, each in targets.items()
+    }
+    accounts = any(key.startswith(PROVIDER) for key in targets)
+    first = _first_back(pool, targets, now, zone)
+    message = f"{ALL_COOLING if accounts else ALL_PROVIDERS_COOLING} {first}. {listed({**reasons, **words})}"
+    return Reply(429, "rate_limit_error", message, retry_after=max(1, math.ceil(min(ends) - now)))
 
 
 def _first_back(

@@ -73,5 +73,5 @@ def pause_reason(text: str) -> str:
 
 
 def utc(moment: float) -> str:
-    """Return `moment` as `2026-11-29T18:00:00Z`."""
-    return datetime.fromtimestamp(math.ceil(moment), UTC).isoformat().replace("+00:00", "Z")
+    """Return `moment` as `2026-11-29T18:00:00Z`, in whole seconds: rounded up, two hours would be shown as `2h1m`."""
+    return datetime.fromtimestamp(math.floor(moment), UTC).isoformat().replace("+00:00", "Z")

@@ -87,3 +87,9 @@ def test_without_pauses_accounts_stay_the_same() -> None:
 def chosen(pool: Pool, now: float) -> str | None:
     account = pool.choose(Requirements(), now).account
     return account.label if account else None
+
+
+def test_what_is_written_is_not_later_than_what_was_asked_for() -> None:
+    """Else a pause of two hours is shown as one of two hours and a minute."""
+    pauses = {"anthropic:work": Pause(NOW + 7200.4)}
+    assert parse_pauses(encode_pauses(pauses, NOW)) == {"anthropic:work": Pause(NOW + 7200)}
