@@ -103,7 +103,8 @@ def test_cooldowns_that_are_still_to_come(shell: Shell) -> None:
     status = shell.run("proxy", "status")
     assert status.process.returncode == 3
     assert re.search(
-        r"account work cools until \d\d:\d\d \S+ \(in 10m\): rate limit \(429\)", status.said
+        r"account work cools until (?:\w{3} )?\d\d:\d\d \S+ \(in 10m\): rate limit \(429\)",
+        status.said,
     )
     assert "neurolink proxy reset 'work'" in status.said
 

@@ -68,7 +68,7 @@ def test_keys_pause_explain_and_resume(running: Running) -> None:
         terminal.send("p")
         terminal.expect("pause 'beta': 1 for 1 h")
         terminal.send("1")
-        terminal.expect(r"paused 'beta' until \d\d:\d\d \S+ \(in 1h0m\)")
+        terminal.expect(r"paused 'beta' until (?:\w{3} )?\d\d:\d\d \S+ \(in 1h0m\)")
         assert list(json.loads(pauses.read_text())) == ["anthropic:beta"]
         wait_until(lambda: paused(running) == ["beta"], "the proxy follows")
         terminal.expect(r"beta [^\n]*paused")

@@ -225,7 +225,7 @@ def test_of_hundreds_the_first_and_the_last_are_listed() -> None:
     assert reply is not None
     assert reply.retry_after == 301, "of all of them, listed or not"
     listed = reply.message.partition("). ")[2].split("; ")
-    assert re.match(r"9: cooling until \d\d:\d\d \S+ \(in 9m\): rate limit", listed[9])
+    assert re.match(r"9: cooling until (?:\w{3} )?\d\d:\d\d \S+ \(in 9m\): rate limit", listed[9])
     assert listed[10] == "182 more"
     assert listed[-1].startswith("groq/llama: no key")
     assert len(listed) == LISTED + 1
