@@ -133,11 +133,11 @@ def test_with_all_plugins_on_upstream_sees_no_word_and_the_user_every(
     certificate = make_certificate(tmp_path)
     with SandboxServer([login], tls=Tls(str(certificate))) as upstream:
         upstream.script("o", Reply(chunk_text=echo, events=2))
-        with shaping(upstream, bodies, certificate) as proxy:
+        with shaping_proxy(upstream, bodies, certificate) as proxy:
             done = claude_code.say(claude, tmp_path, QUESTION, ANTHROPIC_BASE_URL=proxy.url)
         came = next(each for each in bodies.seen if each and len(each) > 50_000)
         first = next(each.body for each in upstream.requests if len(each.body) > 50_000)
-        with shaping(upstream, bodies, certificate) as proxy:  # after a restart
+        with shaping_proxy(upstream, bodies, certificate) as proxy:  # after a restart
             httpx.post(f"{proxy.url}/v1/messages", content=next_turn(came), headers=CLAUDE_CODE)
         second = upstream.requests[-1].body
 
@@ -157,7 +157,7 @@ def test_with_all_plugins_on_upstream_sees_no_word_and_the_user_every(
     assert part(second, "messages").startswith(part(first, "messages")[:-1])
 
 
-def shaping(upstream: SandboxServer, bodies: Bodies, certificate: Path) -> Proxy:
+def shaping_proxy(upstream: SandboxServer, bodies: Bodies, certificate: Path) -> Proxy:
     """All five plugins, with the upstream's certificate pinned, and one of the user's own."""
     url = upstream.url.replace("127.0.0.1", "localhost")
     pool = [account("o", url, token="sk-ant-oat-test-o", account_uuid=UUID)]
