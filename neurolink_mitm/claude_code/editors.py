@@ -13,7 +13,7 @@ SERVERS = (".vscode-server", ".vscode-server-insiders", ".cursor-server")
 """Folders of the part that runs on this machine for a window elsewhere: WSL, SSH, containers."""
 
 
-def found(environ: Mapping[str, str], platform: str) -> tuple[Path, ...]:
+def settings_files(environ: Mapping[str, str], platform: str) -> tuple[Path, ...]:
     """Return the settings of the editors that are installed, whether the files exist or not; the likeliest first."""
     user = environ.get("HOME")
     if not user:

@@ -59,9 +59,9 @@ def _expanded(program: str) -> str:
 
 
 async def run(
-    arguments: Sequence[str], environ: Mapping[str, str], given: bytes, limit: float
+    arguments: Sequence[str], environ: Mapping[str, str], stdin: bytes, limit: float
 ) -> int:
-    """Run a program with `given` on its input, its output dropped; return its exit code.
+    """Run a program with `stdin` on its input, its output dropped; return its exit code.
 
     Raises `Undelivered` where it can't be run, or has not ended after `limit` seconds: then it is killed.
     """
@@ -75,7 +75,7 @@ async def run(
         raise Undelivered(f"{program} can't be run: {getattr(e, 'strerror', None) or e}") from e
     try:
         async with asyncio.timeout(limit):
-            await process.communicate(given)
+            await process.communicate(stdin)
     except TimeoutError as e:
         raise Undelivered(f"{program} has not ended after {limit:g} s, and was killed") from e
     finally:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.claude_code.editors import found
+from neurolink_mitm.claude_code.editors import settings_files
 
 MAC = "Library/Application Support"
 
@@ -27,11 +27,11 @@ def test_the_likeliest_comes_first(
     for each in folders:
         (tmp_path / each).mkdir(parents=True)
     paths = [tmp_path / each / "settings.json" for each in expected]
-    assert list(found({"HOME": str(tmp_path)}, platform)) == paths
+    assert list(settings_files({"HOME": str(tmp_path)}, platform)) == paths
 
 
 def test_the_environment_may_name_the_folder_or_nothing(tmp_path: Path) -> None:
     (tmp_path / "Code" / "User").mkdir(parents=True)
     environ = {"HOME": str(tmp_path / "home"), "XDG_CONFIG_HOME": str(tmp_path)}
-    assert list(found(environ, "linux")) == [tmp_path / "Code" / "User" / "settings.json"]
-    assert found({}, "linux") == ()
+    assert list(settings_files(environ, "linux")) == [tmp_path / "Code" / "User" / "settings.json"]
+    assert settings_files({}, "linux") == ()

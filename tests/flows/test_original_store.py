@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.auth.original_store import NEVER, obfuscate
+from neurolink_mitm.core.auth.original_store import NEVER
 from tests.flows.live import KEY, REFRESH, TOKEN, live
+from tests.obfuscated import obfuscate
 
 LOGIN = {"accessToken": TOKEN, "refreshToken": REFRESH, "expiresAt": 4_000_000_000_000}
 ALWAYS = {"accessToken": KEY, "expiresAt": NEVER, "tokenType": "api-key"}

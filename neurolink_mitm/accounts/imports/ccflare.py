@@ -22,8 +22,8 @@ from neurolink_mitm.accounts.imports.entries import (
     foreign_url,
     key_entry,
     login_entry,
+    one_line,
     other_provider,
-    shown,
     with_origin,
 )
 from neurolink_mitm.accounts.imports.files import json_object
@@ -59,7 +59,9 @@ def find(path: Path | None, environ: Mapping[str, str], now: float) -> Findings:
             sql = "SELECT pid FROM instance_heartbeats WHERE last_heartbeat > ?"
             beats = query(connection, sql, ((now - HEARTBEAT) * 1000,))
             runs = (
-                f"process {shown(beats[0]['pid'])}, by its heartbeat in {place}" if beats else None
+                f"process {one_line(beats[0]['pid'])}, by its heartbeat in {place}"
+                if beats
+                else None
             )
     entries = tuple(_entry(row, now) for row in accounts)
     settings = (*_endpoints(accounts), *_configuration(place.with_name("better-ccflare.json")))
@@ -83,20 +85,20 @@ def _database(path: Path | None, environ: Mapping[str, str]) -> Path:
 
 
 def _entry(row: Row, now: float) -> Entry:
-    name, where = shown(row.get("name")), "accounts"
+    name, where = one_line(row.get("name")), "accounts"
     provider = row.get("provider") or "anthropic"
     if provider not in ("anthropic", "claude-console-api", "claude-oauth"):
         return other_provider(name, where, provider)
     if url := foreign_url(row.get("custom_endpoint")):
         return Entry(name, where, reason=f"it is for {url}, not for Anthropic")
     if row.get("paused"):
-        why = shown(row.get("pause_reason"))
+        why = one_line(row.get("pause_reason"))
         return Entry(name, where, reason=f"it is paused there{f': {why}' if why else ''}")
     if row.get("requires_reauth"):
         return Entry(name, where, reason="it needs a login there")
     if row.get("access_token"):
         login = Login(row["access_token"], row.get("refresh_token"), row.get("expires_at"))
-        return with_origin(login_entry(name, where, login, now), NAME, shown(row.get("id")))
+        return with_origin(login_entry(name, where, login, now), NAME, one_line(row.get("id")))
     if row.get("api_key"):
         return key_entry(name, where, row["api_key"])
     return Entry(
@@ -107,7 +109,9 @@ def _entry(row: Row, now: float) -> Entry:
 def _endpoints(accounts: list[Row]) -> Iterator[Setting]:
     for row in accounts:
         if row.get("custom_endpoint"):
-            yield Setting(shown(row.get("name")), "custom_endpoint", shown(row["custom_endpoint"]))
+            yield Setting(
+                one_line(row.get("name")), "custom_endpoint", one_line(row["custom_endpoint"])
+            )
 
 
 def _configuration(path: Path) -> Iterator[Setting]:
@@ -117,4 +121,4 @@ def _configuration(path: Path) -> Iterator[Setting]:
         return
     for key in ("outbound_proxy", "client_id"):
         if document.get(key):
-            yield Setting(path.name, key, shown(document[key]))
+            yield Setting(path.name, key, one_line(document[key]))

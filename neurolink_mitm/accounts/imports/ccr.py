@@ -23,8 +23,8 @@ from neurolink_mitm.accounts.imports.entries import (
     SourceError,
     either_entry,
     foreign_url,
+    one_line,
     other_provider,
-    shown,
 )
 from neurolink_mitm.accounts.imports.files import json_object, parsed, rows
 from neurolink_mitm.adapters.other_programs import Program
@@ -66,7 +66,7 @@ def _from_database(path: Path) -> Row:
 
 
 def _entry(row: Row, where: str, now: float) -> Entry:
-    name, url = shown(row.get("name")), _first(row, _URLS)
+    name, url = one_line(row.get("name")), _first(row, _URLS)
     if not isinstance(url, str) or ANTHROPIC not in url:
         return other_provider(name, where, url)
     if foreign := foreign_url(url):
@@ -82,7 +82,7 @@ def _entry(row: Row, where: str, now: float) -> Entry:
 
 def _settings(document: Row, providers: list[Row], where: str) -> tuple[Setting, ...]:
     settings = [
-        Setting(where, key, shown(document[key]))
+        Setting(where, key, one_line(document[key]))
         for key in ("PROXY_URL", "CUSTOM_ROUTER_PATH", "HOST")
         if document.get(key)
     ]
@@ -90,7 +90,7 @@ def _settings(document: Row, providers: list[Row], where: str) -> tuple[Setting,
         Setting(where, key) for key in ("APIKEY", "transformers", "plugins") if document.get(key)
     ]
     for row in providers:
-        name = shown(row.get("name"))
+        name = one_line(row.get("name"))
         if url := foreign_url(_first(row, _URLS)):
             settings.append(Setting(name, "api_base_url", url))
         settings += [

@@ -21,8 +21,8 @@ from neurolink_mitm.accounts.imports.entries import (
     foreign_url,
     key_entry,
     login_entry,
+    one_line,
     other_provider,
-    shown,
     with_origin,
 )
 from neurolink_mitm.accounts.imports.files import json_object, rows, yaml_object
@@ -86,9 +86,11 @@ def _auth_file(path: Path, now: float, entries: list[Entry], settings: list[Sett
     try:
         row = json_object(path)
     except SourceError as e:
-        entries.append(Entry(path.stem, path.name, reason=f"the file is broken: {shown(str(e))}"))
+        entries.append(
+            Entry(path.stem, path.name, reason=f"the file is broken: {one_line(str(e))}")
+        )
         return
-    name, kind = shown(row.get("email")) or shown(path.stem), row.get("type")
+    name, kind = one_line(row.get("email")) or one_line(path.stem), row.get("type")
     if kind not in ("claude", "anthropic"):
         entries.append(other_provider(name, path.name, kind))
         return
@@ -125,7 +127,9 @@ def _configuration(
     except SourceError as e:
         if alone:
             raise
-        entries.append(Entry(path.name, path.name, reason=f"the file is broken: {shown(str(e))}"))
+        entries.append(
+            Entry(path.name, path.name, reason=f"the file is broken: {one_line(str(e))}")
+        )
         return
     for number, row in enumerate(rows(document.get("claude-api-key")), 1):
         where = f"{path.name}, claude-api-key {number}"
@@ -142,7 +146,7 @@ def _configuration(
             entries.append(key_entry(f"{NAME}-key-{number}", where, row.get("api-key")))
     for key in _KEY_LISTS:
         for row in rows(document.get(key)):
-            name = shown(row.get("name")) or f"a key of {key}"
+            name = one_line(row.get("name")) or f"a key of {key}"
             entries.append(other_provider(name, path.name, key))
     for key in ("proxy-url", "auth-dir", "api-keys", "plugins"):
         if document.get(key):
@@ -152,7 +156,7 @@ def _configuration(
 def _value(value: object) -> str:
     """Return a setting as it is listed: of headers and lists their names and number, as they may hold keys."""
     if isinstance(value, Mapping):
-        return ", ".join(shown(key) for key in list(value)[:10])
+        return ", ".join(one_line(key) for key in list(value)[:10])
     if isinstance(value, list):
         return f"{len(value)} entries"
-    return shown(value)
+    return one_line(value)

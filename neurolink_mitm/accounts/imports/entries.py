@@ -80,7 +80,7 @@ class Login:
 def login_entry(name: str, where: str, login: Login, now: float) -> Entry:
     """Return the entry of a login, without an account where it can't serve."""
     try:
-        account = _login(login, shown(name) or "account", where)
+        account = _login(login, one_line(name) or "account", where)
     except ValueError as e:
         return Entry(name, where, reason=str(e))
     ended = account.expires_at is not None and account.expires_at <= now
@@ -93,7 +93,7 @@ def key_entry(name: str, where: str, key: object, email: object = None) -> Entry
     """Return the entry of an API key."""
     try:
         text = _text(key, "the API key")
-        account = StoredAccount(shown(name) or "api-key", check_key(text), email=_word(email))
+        account = StoredAccount(one_line(name) or "api-key", check_key(text), email=_word(email))
     except ValueError as e:
         return Entry(name, where, reason=f"the key can't be used: {e}")
     return Entry(name, where, account)
@@ -108,7 +108,7 @@ def either_entry(name: str, where: str, login: Login, now: float) -> Entry:
 
 
 def other_provider(name: str, where: str, provider: object) -> Entry:
-    return Entry(name, where, reason=f"another provider's ({shown(provider) or 'unnamed'})")
+    return Entry(name, where, reason=f"another provider's ({one_line(provider) or 'unnamed'})")
 
 
 def with_origin(entry: Entry, program: str, mark: str) -> Entry:
@@ -119,19 +119,19 @@ def with_origin(entry: Entry, program: str, mark: str) -> Entry:
 
 
 def foreign_url(url: object) -> str | None:
-    """Return `url`, to be shown, if it is not Anthropic's own; None where it is, or there is none."""
+    """Return `url`, to be one_line, if it is not Anthropic's own; None where it is, or there is none."""
     text = url.strip() if isinstance(url, str) else ""
     if not text:
         return None
     try:
         parts = urlsplit(text)
         plain = parts.scheme == "https" and "@" not in parts.netloc and parts.port in (None, 443)
-        return None if plain and parts.hostname == ANTHROPIC else shown(text)
+        return None if plain and parts.hostname == ANTHROPIC else one_line(text)
     except ValueError:
-        return shown(text)
+        return one_line(text)
 
 
-def shown(value: object) -> str:
+def one_line(value: object) -> str:
     """Return a text of theirs in one line for a terminal, without passwords, tokens and queries of URLs."""
     text = value if isinstance(value, str) else "" if value is None else str(value)[:_LONGEST]
     line = "".join(char if char.isprintable() else " " for char in text[: 4 * _LONGEST]).strip()

@@ -14,7 +14,7 @@ from neurolink_mitm.accounts.imports.entries import (
     Login,
     Setting,
     either_entry,
-    shown,
+    one_line,
 )
 from neurolink_mitm.adapters.other_programs import Program
 
@@ -47,7 +47,9 @@ def find(environ: Mapping[str, str], place: str, now: float) -> Findings:
         for name in _REFRESH
         if environ.get(name)
     ]
-    settings = [Setting(name, "", shown(environ[name])) for name in _SETTINGS if environ.get(name)]
+    settings = [
+        Setting(name, "", one_line(environ[name])) for name in _SETTINGS if environ.get(name)
+    ]
     if environ.get("ANTHROPIC_CUSTOM_HEADERS"):
         settings.append(Setting("ANTHROPIC_CUSTOM_HEADERS", ""))
     return Findings(Program("the environment"), place, tuple(_renamed(entries)), tuple(settings))

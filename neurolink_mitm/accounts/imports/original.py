@@ -23,8 +23,8 @@ from neurolink_mitm.accounts.imports.entries import (
     either_entry,
     foreign_url,
     login_entry,
+    one_line,
     other_provider,
-    shown,
     with_origin,
 )
 from neurolink_mitm.accounts.imports.files import content, parsed, rows, yaml_object
@@ -82,7 +82,7 @@ def _revealed(text: str, homes: Iterable[str], path: Path) -> str:
 
 
 def _entry(key: str, value: object, where: str, now: float) -> Entry:
-    name = shown(key.removeprefix(PROVIDER))
+    name = one_line(key.removeprefix(PROVIDER))
     if key != "anthropic" and not key.startswith(PROVIDER):
         return other_provider(name, where, key.partition(":")[0])
     try:
@@ -92,9 +92,9 @@ def _entry(key: str, value: object, where: str, now: float) -> Entry:
     except UnicodeError:
         return Entry(name, where, reason="it is broken: not UTF-8")
     except ValueError as e:
-        return Entry(name, where, reason=f"it is broken: {shown(str(e))}")
+        return Entry(name, where, reason=f"it is broken: {one_line(str(e))}")
     if account.disabled:
-        return Entry(name, where, reason=f"it is disabled there: {shown(account.disabled)}")
+        return Entry(name, where, reason=f"it is disabled there: {one_line(account.disabled)}")
     return _of(account, name, where, now, mark=key)
 
 
@@ -103,7 +103,7 @@ def _legacy(text: str, path: Path, now: float) -> Entry:
     try:
         account = parse_legacy(text.encode())
     except ValueError as e:
-        return Entry(name, path.name, reason=f"it is broken: {shown(str(e))}")
+        return Entry(name, path.name, reason=f"it is broken: {one_line(str(e))}")
     if account is None:
         return Entry(name, path.name, reason="it holds no account")
     return _of(account, name, path.name, now, mark=path.name)
@@ -133,14 +133,16 @@ def _configuration(path: Path, now: float, entries: list[Entry], settings: list[
     try:
         document = yaml_object(path)
     except SourceError as e:
-        entries.append(Entry(path.name, path.name, reason=f"the file is broken: {shown(str(e))}"))
+        entries.append(
+            Entry(path.name, path.name, reason=f"the file is broken: {one_line(str(e))}")
+        )
         return
     accounts = document.get("accounts")
     for row in rows(accounts.get("anthropic")) if isinstance(accounts, dict) else []:
-        name = shown(row.get("name"))
+        name = one_line(row.get("name"))
         key = row.get("apiKey") or row.get("api-key")
         settings += [
-            Setting(f"{path.name}, {name}", each, shown(row[each]))
+            Setting(f"{path.name}, {name}", each, one_line(row[each]))
             for each in ("baseUrl", "base-url", "proxyUrl", "proxy-url")
             if row.get(each)
         ]

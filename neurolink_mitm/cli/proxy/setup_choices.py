@@ -108,7 +108,7 @@ def _editor(asked: Asked, before: Choices, questions: bool) -> str | None:
         return None
     if asked.vscode_settings:
         return str(asked.vscode_settings.absolute())
-    places = editors.found(os.environ, sys.platform)
+    places = editors.settings_files(os.environ, sys.platform)
     if not asked.vscode and (before.editor or not places or not questions):
         return before.editor
     if not asked.vscode and not _yes(None, False, f"{EDITOR}: {VSCODE}", questions):

@@ -48,10 +48,6 @@ class Detail:
     """The key of the account that is marked."""
 
 
-PRINTED = Detail()
-"""What is printed once: all but the requests in flight."""
-
-
 def view(report: Report, now: float, detail: Detail = Detail()) -> RenderableType:
     """Return the explanation, if the report has one, else the whole report."""
     return explain_view(report, now) if "explain" in report else status_view(report, now, detail)

@@ -78,7 +78,7 @@ class Top:
     def _ask(self) -> None:
         """Ask for what is shown, at once where it has changed."""
         query: dict[str, str] = {}
-        if self.state.shown == EXPLANATION:
+        if self.state.view == EXPLANATION:
             query = {"explain": "1"} | ({"model": self.state.model} if self.state.model else {})
         if query != self.poller.query:
             self.poller.query = query

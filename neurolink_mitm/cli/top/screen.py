@@ -69,7 +69,7 @@ class Frame:
             return _rendered(text, width, height)[:height]
 
     def _body(self) -> RenderableType:
-        if self.state.shown == state.HELP:
+        if self.state.view == state.HELP:
             return Text(HELP)
         if self.last is None and self.report is None:
             return Text("asking the proxy …")
@@ -92,7 +92,7 @@ class Frame:
         rows = [state.Account(each["key"], each["label"]) for each in report["stats"]["accounts"]]
         account = state.selected(self.state, rows)
         key = account.key if account else ""
-        if self.state.shown != state.EXPLANATION:
+        if self.state.view != state.EXPLANATION:
             plain = {name: value for name, value in report.items() if name != "explain"}
             return LiveStatus(plain, self.now, key)
         assert self.report is not None
@@ -101,7 +101,7 @@ class Frame:
         return LiveStatus(report, self.now, key)
 
     def _footer(self, width: int) -> Iterator[Text]:
-        if self.state.shown == state.EXPLANATION:
+        if self.state.view == state.EXPLANATION:
             model = printable(self.state.model or "any model")
             yield Text(f"who serves {model}, and why not the others (m: another model)")
         if late := self._late():

@@ -67,7 +67,7 @@ class State:
 
     selected: str | None = None
     """The key of an account."""
-    shown: str = ACCOUNTS
+    view: str = ACCOUNTS
     model: str | None = ANY
     """The one that is explained."""
     question: Question | None = None
@@ -93,7 +93,7 @@ def press(state: State, key: str, choices: Choices) -> Result:
         return _answered(replace(state, question=None), state.question, key)
     if key in STEPS or key in ("home", "end"):
         return replace(state, selected=_moved(state.selected, key, choices.accounts)), None
-    if key == "q" or (key == ESCAPE and state.shown == ACCOUNTS):
+    if key == "q" or (key == ESCAPE and state.view == ACCOUNTS):
         return state, Quit()
     if key in _ON_ACCOUNT:
         account = selected(state, choices.accounts)
@@ -120,15 +120,15 @@ def _moved(key: str | None, move: str, accounts: Sequence[Account]) -> str | Non
 
 def _other_view(state: State, key: str, models: Sequence[str | None]) -> State:
     if key == ESCAPE:
-        return replace(state, shown=ACCOUNTS)
+        return replace(state, view=ACCOUNTS)
     if key == "e":
-        return replace(state, shown=ACCOUNTS if state.shown == EXPLANATION else EXPLANATION)
+        return replace(state, view=ACCOUNTS if state.view == EXPLANATION else EXPLANATION)
     if key in ("?", "h"):
-        return replace(state, shown=ACCOUNTS if state.shown == HELP else HELP)
+        return replace(state, view=ACCOUNTS if state.view == HELP else HELP)
     if key == "m":
         at = models.index(state.model) if state.model in models else -1
-        following = models[(at + 1) % len(models)] if state.shown == EXPLANATION else state.model
-        return replace(state, shown=EXPLANATION, model=following)
+        following = models[(at + 1) % len(models)] if state.view == EXPLANATION else state.model
+        return replace(state, view=EXPLANATION, model=following)
     return state
 
 

@@ -105,12 +105,6 @@ def reveal(data: bytes, homes: Iterable[str]) -> bytes:
     )
 
 
-def obfuscate(text: str, home: str) -> bytes:
-    """Return what the original writes for the JSON document `text`."""
-    units = text.encode("utf-16-le", "surrogatepass")[::2]
-    return binascii.b2a_base64(_xor(units, key_of(home)), newline=False)
-
-
 def key_of(home: str) -> bytes:
     return hashlib.sha256(f"{home}-neurolink-token-store".encode()).hexdigest().encode()
 

@@ -11,7 +11,7 @@ from neurolink_mitm.accounts.imports.entries import (
     foreign_url,
     key_entry,
     login_entry,
-    shown,
+    one_line,
 )
 
 NOW = 1_800_000_000.0
@@ -113,9 +113,9 @@ def test_an_address_that_is_not_anthropic_s_is_foreign(url: object, foreign: str
 
 
 def test_a_text_is_shown_in_one_line_without_secrets() -> None:
-    text = shown("http://u:hunter2@proxy:1\r\n\x1b]0;x\x07" + "y" * 9999)
+    text = one_line("http://u:hunter2@proxy:1\r\n\x1b]0;x\x07" + "y" * 9999)
     assert "hunter2" not in text
     assert text.isprintable()
     assert len(text) <= 160
-    assert "hunter2" not in shown("it is for https://x/v1?key=hunter2")
-    assert "sk-ant-oat01" not in shown(f"x {ACCESS}-{'a' * 40}")
+    assert "hunter2" not in one_line("it is for https://x/v1?key=hunter2")
+    assert "sk-ant-oat01" not in one_line(f"x {ACCESS}-{'a' * 40}")

@@ -8,8 +8,9 @@ import pytest
 
 from neurolink_mitm.accounts.imports import original
 from neurolink_mitm.accounts.imports.entries import Findings, SourceError
-from neurolink_mitm.core.auth.original_store import NEVER, obfuscate
+from neurolink_mitm.core.auth.original_store import NEVER
 from tests.accounts.imports.snapshot import snapshot
+from tests.obfuscated import obfuscate
 
 LOGIN = {
     "accessToken": "sk-ant-oat01-test-1",

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.auth.original_store import obfuscate
 from tests.accounts.imports.snapshot import snapshot
 from tests.cli.logins import kept, neurolink, put
+from tests.obfuscated import obfuscate
 
 LOGIN = {
     "type": "claude",

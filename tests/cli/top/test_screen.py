@@ -49,7 +49,7 @@ STATES = {
     "accounts": (State(selected=LAST), {}),
     "question": (State(LAST, question=Question(PAUSE, Account(LAST, "🚀 Büro" * 20))), {}),
     "explanation": (State(LAST, EXPLANATION), {}),
-    "help": (State(shown=HELP, message="x" * 300), {}),
+    "help": (State(view=HELP, message="x" * 300), {}),
 }
 
 
@@ -103,7 +103,7 @@ def test_where_nothing_runs_no_account_is_shown() -> None:
 
 
 def test_an_explanation_of_another_model_is_not_shown() -> None:
-    state = State(shown=EXPLANATION, model="claude-opus-5")
+    state = State(view=EXPLANATION, model="claude-opus-5")
     assert screen(frame(state, answer(explained(2))))[0] == "asking the proxy …"
     assert "fill-first" in screen(frame(state, answer(explained(2), model="claude-opus-5")))[1]
 
@@ -117,7 +117,7 @@ def test_an_explanation_folds_no_mark() -> None:
     document = explained(2)
     for each in document["explain"]:
         each |= {"label": "alpha", "reason": "usable, but not next by fill-first"}
-    lines = screen(frame(State(shown=EXPLANATION), answer(document)), 40, 12)
+    lines = screen(frame(State(view=EXPLANATION), answer(document)), 40, 12)
     assert lines[1].split()[:2] == [">", "next"]
 
 

@@ -76,16 +76,16 @@ def test_without_accounts_nothing_is_done_to_one() -> None:
 
 
 def test_escape_leaves_what_is_open_first() -> None:
-    assert pressed("e", "escape")[0].shown == ACCOUNTS
-    assert pressed("?", "escape")[0].shown == ACCOUNTS
+    assert pressed("e", "escape")[0].view == ACCOUNTS
+    assert pressed("?", "escape")[0].view == ACCOUNTS
     assert pressed("p", "escape")[1] == []
     assert pressed("escape")[1] == [Quit()]
 
 
 def test_the_explanation_opens_and_goes_through_the_models() -> None:
-    assert pressed("e")[0].shown == EXPLANATION
-    assert pressed("e", "e")[0].shown == ACCOUNTS
-    assert pressed("e", "?")[0].shown == HELP
+    assert pressed("e")[0].view == EXPLANATION
+    assert pressed("e", "e")[0].view == ACCOUNTS
+    assert pressed("e", "?")[0].view == HELP
     models = [pressed("m", *"m" * n)[0].model for n in range(4)]
     assert models == [None, "claude-opus-5", "claude-haiku-4-5", None]
 

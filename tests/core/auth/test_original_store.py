@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.auth.credentials import parse_token_store
-from neurolink_mitm.core.auth.original_store import NEVER, Conversion, convert, obfuscate
+from neurolink_mitm.core.auth.original_store import NEVER, Conversion, convert
 from neurolink_mitm.core.redact.secret import Secret
 from tests.linear import assert_linear
+from tests.obfuscated import obfuscate
 
 HOME = "/home/jö"
 LOGIN = {
