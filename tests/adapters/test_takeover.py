@@ -20,8 +20,9 @@ from neurolink_mitm.adapters.token_store import (
     TokenStoreError,
     open_store,
 )
-from neurolink_mitm.core.auth.original_store import NEVER, obfuscate
+from neurolink_mitm.core.auth.original_store import NEVER
 from tests.filed_keyring import FILE, FiledKeyring
+from tests.obfuscated import obfuscate
 
 LOGIN = {"accessToken": "sk-ant-oat-test-1", "refreshToken": "sk-ant-ort-test-1", "expiresAt": 1e12}
 KEY = {"accessToken": "sk-ant-api-test-1", "expiresAt": NEVER, "tokenType": "api-key"}
