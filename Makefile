@@ -30,6 +30,7 @@ check: dev ## lint, formatting, types, import contracts
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/vendored
 
 bench: dev ## measure against stock mitmdump, over TLS and from afar too; prints tables, writes JSON
 	@$(BIN)/python -m bench $(ARGS)

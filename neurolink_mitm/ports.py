@@ -181,6 +181,17 @@ class Notices(Protocol):
         """Return the part of `/status`; None where no channel is on."""
 
 
+class Dashboard(Protocol):
+    """The pages for the browser, on a listener of their own."""
+
+    @property
+    def url(self) -> str | None:
+        """The address of the pages, without a token; None where nothing listens."""
+
+    def link(self) -> str | None:
+        """Return a link that signs one browser in, once, within a minute; None where nothing listens."""
+
+
 class Spending(Protocol):
     """Books what is paid per use, and what each client has used."""
 
@@ -220,6 +231,7 @@ class Runtime:
     spending: Spending | None = None
     telemetry: Telemetry | None = None
     notices: Notices | None = None
+    dashboard: Dashboard | None = None
     prices: Prices = field(default_factory=lambda: Prices({}))
     bodies: Bodies | None = None
     """None: bodies are not captured, whatever the configuration says."""

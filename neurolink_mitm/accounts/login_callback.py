@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from socket import AF_INET, AF_INET6
 from urllib.parse import parse_qs, urlsplit
 
-from neurolink_mitm.core.auth.access import is_loopback
+from neurolink_mitm.core.auth.loopback import is_loopback
 from neurolink_mitm.core.redact.text import redact
 
 PAGE = b"<!DOCTYPE html><title>NeuroLink</title><p>%s You can close this page."

@@ -13,6 +13,7 @@ from neurolink_mitm.core.pool.accounts import unknown_account
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.providers import models
 from neurolink_mitm.core.request.routing import (
+    DASHBOARD_LINK_PATH,
     METRICS_PATH,
     RESET_PATH,
     methods_of,
@@ -70,7 +71,7 @@ class LocalApi:
         elif path == STATUS_PATH and len(self.runtime.pool.accounts) > MANY:
             return self._status(flow, exchange)
         else:
-            page = self._reset(flow) if path == RESET_PATH else self._page(path, flow, exchange)
+            page = self._owners(path, flow) or self._page(path, flow, exchange)
             if isinstance(page, Reply):
                 _answer(flow, error_response(page, exchange.request_id))
             else:
@@ -133,7 +134,8 @@ class LocalApi:
                 offered = models.offered(self.runtime.config.routing)
                 key = exchange.client_key
                 return models.listing([each for each in offered if may_ask_for(key, each.id)])
-        return status.banner()
+        dashboard = self.runtime.dashboard
+        return status.banner(dashboard.url if dashboard else None)
 
     def _shown(self, flow: http.HTTPFlow, asking: Exchange) -> Shown:
         """Return who sees which requests: where client keys are demanded, all but the owner see their own only."""
@@ -155,9 +157,22 @@ class LocalApi:
             self.runtime.pool, self.runtime.config.routing, requirements, now
         )
 
-    def _reset(self, flow: http.HTTPFlow) -> Page | Reply:
+    def _owners(self, path: str, flow: http.HTTPFlow) -> Page | Reply | None:
+        """Return the page of a path that is the owner's alone; None for other paths."""
+        if path not in (RESET_PATH, DASHBOARD_LINK_PATH):
+            return None
         if not is_owner(unmasked_fields(flow), self.runtime.admin_token):
-            return Reply(403, "permission_error", "only the neurolink command may reset accounts")
+            return Reply(403, "permission_error", "only the neurolink command may ask for this")
+        return self._reset(flow) if path == RESET_PATH else self._dashboard_link()
+
+    def _dashboard_link(self) -> Page | Reply:
+        dashboard = self.runtime.dashboard
+        link = dashboard.link() if dashboard else None
+        if link is None:
+            return Reply(404, "not_found_error", "the dashboard is off: dashboard.enabled")
+        return {"url": link}
+
+    def _reset(self, flow: http.HTTPFlow) -> Page | Reply:
         pool, wanted = self.runtime.pool, flow.request.query.get("account")
         # the entry for `gemini-*` is there without anybody having named it
         named = [a for a in pool.targets if a.is_anthropic or a.model]

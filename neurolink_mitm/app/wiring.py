@@ -34,7 +34,7 @@ from neurolink_mitm.adapters.window_history import WindowHistory, read_history
 from neurolink_mitm.config.apply import apply, follow
 from neurolink_mitm.config.env_file import EnvFileError
 from neurolink_mitm.config.sources import Inputs, SourceOptions, Sources
-from neurolink_mitm.core.auth.access import is_loopback
+from neurolink_mitm.core.auth.loopback import is_loopback
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.providers import destinations
@@ -46,6 +46,8 @@ from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.core.settings.notify import Notify
 from neurolink_mitm.core.settings.values import Config, OAuth
 from neurolink_mitm.core.status.metrics import Point, current_points
+from neurolink_mitm.dashboard import Dashboard
+from neurolink_mitm.dashboard.site import Site
 from neurolink_mitm.dataplane.compat import check_version
 from neurolink_mitm.dataplane.upstreams.shared import Upstreams
 from neurolink_mitm.dataplane.upstreams.tls import UpstreamTrust
@@ -133,7 +135,11 @@ def prepare(settings: Settings) -> Prepared:
         runtime.spending = spending
         components = (closing(spending.close), *components)
     remembered = home if settings.accounts is None else None
-    components = (*components, _notices(runtime, remembered, sources))
+    components = (
+        *components,
+        _notices(runtime, remembered, sources),
+        _dashboard(runtime, home, settings, sources),
+    )
     warnings = (*warnings, *inputs.warnings, *telemetry.faults)
     interval = settings.health_interval
     return Prepared(runtime, home, warnings, sources, interval, components, upstreams)
@@ -261,6 +267,14 @@ def _notices(runtime: Runtime, home: Home | None, sources: Sources) -> Notifier:
     runtime.notices = notifier
     follow(runtime, notifier.configure)
     return notifier
+
+
+def _dashboard(runtime: Runtime, home: Home, settings: Settings, sources: Sources) -> Dashboard:
+    """Set the dashboard, which follows the configuration."""
+    site = Site(runtime, home, network=lambda: sources.network, any_port=settings.port == 0)
+    runtime.dashboard = dashboard = Dashboard(site)
+    follow(runtime, dashboard.configure)
+    return dashboard
 
 
 def _translator(runtime: Runtime, home: Home, sources: Sources) -> TranslatorProcess:

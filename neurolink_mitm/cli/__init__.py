@@ -23,6 +23,7 @@ GROUPS = {
     "clients": "Keys for those who call the proxy, with limits, and what each has used.",
     "completion": "Print the completion script for a shell.",
     "config": "Look at the configuration, check and edit it.",
+    "dashboard": "Open the dashboard in the browser, by a link that is good once, for a minute.",
     "docs": "Read the documentation; without PAGE, list what there is.",
     "logs": "Look at requests: what became of them, and what was sent.",
     "notify": "Notices of what happens to the accounts.",

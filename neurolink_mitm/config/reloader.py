@@ -19,8 +19,9 @@ from watchfiles import awatch
 from neurolink_mitm.config.apply import apply
 from neurolink_mitm.config.show import changed_variables, differences
 from neurolink_mitm.config.sources import Inputs
-from neurolink_mitm.core.auth.access import NO_CLIENT_KEY, is_loopback
+from neurolink_mitm.core.auth.access import NO_CLIENT_KEY
 from neurolink_mitm.core.auth.client_keys import ClientKey
+from neurolink_mitm.core.auth.loopback import is_loopback
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.dataplane.threads import short_switch_interval

@@ -23,7 +23,7 @@ from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
 from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError, settings_path
 from neurolink_mitm.config import file as config_file
 from neurolink_mitm.config.env_file import EnvFileError, read_environment
-from neurolink_mitm.core.auth.access import is_loopback
+from neurolink_mitm.core.auth.loopback import is_loopback
 from neurolink_mitm.core.pool.accounts import Account, build_pool, with_pauses
 from neurolink_mitm.core.providers.destinations import asked_providers, entries
 from neurolink_mitm.core.redact.secret import Secret

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from neurolink_mitm.core.auth.access import is_loopback
+from neurolink_mitm.core.auth.loopback import is_loopback
 from neurolink_mitm.core.providers.unusable import Refusal
 from neurolink_mitm.core.status.diagnostic import Diagnostic, fail, ok, warn
 from neurolink_mitm.core.status.probe_results import (

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from functools import lru_cache
 from ipaddress import ip_address
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from neurolink_mitm.core.auth.client_keys import ClientKey, digest
+from neurolink_mitm.core.auth.loopback import is_loopback
 from neurolink_mitm.core.exchange import Reply
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.headers import Fields
@@ -114,17 +114,6 @@ def credential(fields: Fields) -> str | None:
         return key
     scheme, _, token = (headers.get(fields, b"authorization") or "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
-
-
-@lru_cache(maxsize=64)  # parsing an address takes a fifth of the judgement of a head
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches `host`."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_ours(host: str, bound: str, names: Collection[str]) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-from neurolink_mitm.core.auth.access import is_loopback
+from neurolink_mitm.core.auth.loopback import is_loopback
 from neurolink_mitm.core.request.target import DIRECT, Target, Via
 
 NO_PROXY = "NO_PROXY"

@@ -12,6 +12,7 @@ from neurolink_mitm.core.request.head import COUNT_TOKENS_PATH, MESSAGES_PATH
 
 METRICS_PATH = "/metrics"
 RESET_PATH = "/admin/reset"
+DASHBOARD_LINK_PATH = "/admin/dashboard-link"
 MODEL_PATH = "/v1/models/"
 """Before a model's name."""
 
@@ -25,9 +26,12 @@ NOT_PLAIN = Reply(
 """The refusal of a path that servers read differently, or that an addon has changed into another kind's."""
 
 LOCAL = frozenset(
-    {*((method, path) for method in ("GET", "HEAD") for path in _PAGES), ("POST", RESET_PATH)}
+    {
+        *((method, path) for method in ("GET", "HEAD") for path in _PAGES),
+        *(("POST", path) for path in (RESET_PATH, DASHBOARD_LINK_PATH)),
+    }
 )
-OWN = frozenset({"/health", "/status", METRICS_PATH, RESET_PATH})
+OWN = frozenset({"/health", "/status", METRICS_PATH, RESET_PATH, DASHBOARD_LINK_PATH})
 """Paths of the proxy's own; they are never forwarded, whatever the method."""
 
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 from urllib.parse import SplitResult, urlsplit
 
 from neurolink_mitm.core.auth.credentials import check_label, check_token
+from neurolink_mitm.core.auth.loopback import is_loopback
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request.target import DIRECT, NO_PROXY_URL, Via
 from neurolink_mitm.core.settings.quiet import QuietHours
@@ -187,6 +188,12 @@ def _quiet(text: str) -> str:
     return text
 
 
+def _loopback_host(text: str) -> str:
+    if not is_loopback(text):
+        raise ValueError("must be an address of loopback, such as 127.0.0.1: use a tunnel")
+    return text
+
+
 def _argument(text: str) -> str:
     if "\0" in text:
         raise ValueError("must be a text without NUL")
@@ -230,6 +237,12 @@ SpareCount = Annotated[
         "a whole number from 0 to 16", _integer, lambda n: 0 <= n <= 16, minimum=0, maximum=16
     ),
 ]
+Port = Annotated[
+    int,
+    _numeric(
+        "a port from 0 to 65535", _integer, lambda n: 0 <= n <= 65535, minimum=0, maximum=65535
+    ),
+]
 WholeNumber = Annotated[int, _numeric("a whole number", _integer, lambda n: True)]
 Count = Annotated[int, _numeric("a whole number ≥ 0", _integer, lambda n: n >= 0, minimum=0)]
 PositiveCount = Annotated[
@@ -244,5 +257,6 @@ ProxyUrl = Annotated[str, _text_kind(_proxy_url)]
 SecretText = Annotated[Secret, ValueType(_secret, {"type": "string"}, secret=True)]
 Pattern = Annotated[str, _text_kind(_pattern)]
 Quiet = Annotated[str, _text_kind(_quiet)]
+LoopbackHost = Annotated[str, _text_kind(_loopback_host)]
 Argument = Annotated[str, _text_kind(_argument)]
 Fingerprint = Annotated[str, _text_kind(_fingerprint)]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from neurolink_mitm.core.settings import types as types
+from neurolink_mitm.core.settings.dashboard import Dashboard
 from neurolink_mitm.core.settings.notify import Notify
 from neurolink_mitm.core.settings.section import Section
 from neurolink_mitm.core.settings.shaping import Cloaking
@@ -251,6 +252,10 @@ class Logging(Section):
     max_size_mb: Annotated[
         types.PositiveCount, "Of all logs together, in 10^6 bytes; the oldest go first."
     ] = 500
+    rollup_days: Annotated[
+        types.PositiveCount,
+        "Sums of a day, for statistics, are kept so long: they are small, and outside `max-size-mb`.",
+    ] = 400
     capture_bodies: Annotated[Capture, "Of which requests: `all`, `errors` or `off`."] = "errors"
 
 
@@ -279,6 +284,9 @@ class _Common(Section):
     ] = field(default_factory=Cloaking)
     logging: Annotated[Logging, "How long and how much is kept."] = field(default_factory=Logging)
     network: Annotated[Network, "The way to upstream."] = field(default_factory=Network)
+    dashboard: Annotated[Dashboard, "The pages for the browser ([dashboard](dashboard.md))."] = (
+        field(default_factory=Dashboard)
+    )
     notify: Annotated[
         Notify, "How you hear of what happens ([notices](notices.md)); off by default."
     ] = field(default_factory=Notify)

@@ -98,9 +98,14 @@ class Running(Protocol):
     def config_errors(self) -> Sequence[str]: ...
 
 
-def banner() -> dict[str, object]:
-    """Return the body of `GET /`."""
-    return {"name": "neurolink", "version": __version__, "status": "/status"}
+def banner(dashboard: str | None) -> dict[str, object]:
+    """Return the body of `GET /`; `dashboard` is the address of the pages for the browser."""
+    return {
+        "name": "neurolink",
+        "version": __version__,
+        "status": "/status",
+        "dashboard": dashboard,
+    }
 
 
 def health(running: Running, now: float) -> dict[str, object]:

@@ -10,7 +10,6 @@ from neurolink_mitm.core.auth.access import (
     NO_CLIENT_KEY,
     credential,
     head_refusal,
-    is_loopback,
     presented_key,
 )
 from neurolink_mitm.core.auth.client_keys import (
@@ -18,6 +17,7 @@ from neurolink_mitm.core.auth.client_keys import (
     ClientKey,
     digest,
 )
+from neurolink_mitm.core.auth.loopback import is_loopback
 from neurolink_mitm.core.exchange import Reply
 from neurolink_mitm.core.redact.secret import Secret
 
@@ -179,19 +179,6 @@ def test_no_name_but_localhost_is_ours(name: str, port: str) -> None:
     expected = None if is_loopback(name) else 403
     assert status(name + ".example" + port) == 403
     assert status(name + port) == expected
-
-
-# --- loopback
-
-
-@pytest.mark.parametrize("host", ["localhost", "a.localhost", "127.0.0.1", "127.255.0.1", "::1"])
-def test_only_this_machine_reaches(host: str) -> None:
-    assert is_loopback(host)
-
-
-@pytest.mark.parametrize("host", ["", ALL, "::", "192.168.1.7", "desk", "localhost.x", "128.0.0.1"])
-def test_others_reach(host: str) -> None:
-    assert not is_loopback(host)
 
 
 # --- client keys

@@ -68,7 +68,9 @@ def account_of(pool: Pool, now: float = NOW) -> dict[str, Any]:
 
 
 def test_the_banner_says_where_to_look() -> None:
-    assert banner() == {"name": "neurolink", "version": __version__, "status": "/status"}
+    page = {"name": "neurolink", "version": __version__, "status": "/status"}
+    url = "http://127.0.0.1:55670"
+    assert banner(url) == {**page, "dashboard": url}
 
 
 def test_health() -> None:

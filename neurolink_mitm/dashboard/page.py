@@ -1,0 +1,50 @@
+"""What a page is made of. A page itself holds no data: it comes as parts, each asked for with the session's key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from neurolink_mitm.dashboard.site import Report, Site
+
+Context = Mapping[str, Any]
+
+
+@dataclass
+class View:
+    """One look at the proxy: the parts that are rendered together share it."""
+
+    site: Site
+    query: Mapping[str, str] = field(default_factory=dict)
+    """That of the page, for parts that are not live."""
+
+    @cached_property
+    def status(self) -> Report:
+        """The report of `/status`."""
+        return self.site.status()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a page with data; its template is `parts/NAME.html`, its element's id `part-NAME`.
+
+    `context` returns what the template needs, in a worker thread. A `live` part takes no query: it is the same in all
+    browsers, and goes to them when its HTML changes. So it holds no mail address, and no duration that passes: times
+    are written as `<time>` elements, which the page counts up or down.
+    """
+
+    name: str
+    context: Callable[[View], Context]
+    live: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page at `/NAME`, with its parts in their order."""
+
+    name: str
+    title: str
+    parts: tuple[Part, ...]
+    in_menu: bool = True

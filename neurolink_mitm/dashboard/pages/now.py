@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from neurolink_mitm.dashboard.page import Context, Page, Part, View
+
+
+def live_requests(view: View) -> Context:
+    return {"report": view.status}
+
+
+def pool(view: View) -> Context:
+    return {"report": view.status}
+
+
+PAGE = Page(
+    "now",
+    "Now",
+    (
+        Part("live-requests", live_requests, live=True),
+        Part("pool", pool, live=True),
+    ),
+)

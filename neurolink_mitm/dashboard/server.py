@@ -1,0 +1,187 @@
+"""The routes of the dashboard, on an event loop of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+import msgspec
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+
+from neurolink_mitm.core.json_errors import UNREADABLE
+from neurolink_mitm.dashboard.access import SESSION_SECONDS, Access, TooManyTriesError
+from neurolink_mitm.dashboard.action import Done, RefusedError
+from neurolink_mitm.dashboard.actions import ACTIONS
+from neurolink_mitm.dashboard.guard import KEY_HEADER, Guard, cookie_name, session_of
+from neurolink_mitm.dashboard.live import Live
+from neurolink_mitm.dashboard.page import Page, View
+from neurolink_mitm.dashboard.pages import PAGES
+from neurolink_mitm.dashboard.parts import Parts
+from neurolink_mitm.dashboard.render import environment
+from neurolink_mitm.dashboard.site import BusyError, Site
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+logger = logging.getLogger("neurolink.dashboard")
+
+HAVE_HEADER = "x-neurolink-have"
+"""The digest of the part that a browser has, when it polls."""
+
+
+class Server:
+    """The web server. `run` serves in the calling thread; `stop` ends that from any thread."""
+
+    def __init__(self, site: Site, access: Access) -> None:
+        config = uvicorn.Config(
+            Guard(routes(site, access)),
+            ws="wsproto",
+            http="h11",
+            loop="asyncio",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=1,
+            ws_max_size=64 * 1024,
+        )
+        self._server = uvicorn.Server(config)
+
+    def run(self, bound: socket.socket) -> None:
+        asyncio.run(self._server.serve(sockets=[bound]))
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+
+
+def routes(site: Site, access: Access) -> ASGIApp:
+    """Return the application."""
+    handlers = Handlers(site, access)
+    return Starlette(
+        routes=[
+            *(Route(f"/{page.name if page is not PAGES[0] else ''}", handlers.page_of(page)) for page in PAGES),
+            Route("/signin", handlers.sign_in_page),
+            Route("/signin", handlers.sign_in, methods=["POST"]),
+            Route("/signout", handlers.sign_out, methods=["POST"]),
+            Route("/parts/{name}", handlers.part),
+            Route("/actions/{name}", handlers.action, methods=["POST"]),
+            WebSocketRoute("/live", handlers.live.serve),
+            Mount("/static", StaticFiles(packages=[("neurolink_mitm.dashboard", "static")])),
+        ],
+    )  # fmt: skip
+
+
+class Handlers:
+    """A method a route."""
+
+    def __init__(self, site: Site, access: Access) -> None:
+        self._site = site
+        self._access = access
+        self._templates = environment()
+        self._parts = Parts(PAGES, site, self._templates)
+        self.live = Live(self._parts, access)
+
+    def page_of(self, page: Page):  # type: ignore[no-untyped-def]
+        async def shell(request: Request) -> Response:
+            return self._html("page.html", page=page, pages=PAGES, query=request.url.query)
+
+        return shell
+
+    async def sign_in_page(self, request: Request) -> Response:
+        return self._html("signin.html", pages=PAGES)
+
+    async def sign_in(self, request: Request) -> Response:
+        try:
+            token = msgspec.json.decode(await request.body(), type=dict[str, str])["token"]
+            session = self._access.sign_in(token)
+        except (KeyError, *UNREADABLE):
+            return JSONResponse({"error": "no token"}, 400)
+        except TooManyTriesError as e:
+            return JSONResponse({"error": str(e)}, 429, {"retry-after": f"{e.seconds:.0f}"})
+        if session is None:
+            return JSONResponse({"error": "the link has expired, or was used"}, 401)
+        response = JSONResponse({"key": session.key})
+        response.set_cookie(
+            cookie_name(request),
+            session.cookie,
+            max_age=int(SESSION_SECONDS),
+            httponly=True,
+            samesite="strict",
+        )
+        return response
+
+    async def sign_out(self, request: Request) -> Response:
+        if session := session_of(request, self._access, request.headers.get(KEY_HEADER)):
+            self._access.sign_out(session)
+        response = Response(status_code=204)
+        response.delete_cookie(cookie_name(request), httponly=True, samesite="strict")
+        return response
+
+    async def part(self, request: Request) -> Response:
+        if not self._signed_in(request):
+            return self._html("signed_out.html", 401)
+        part = self._parts.find(request.path_params["name"])
+        if part is None:
+            return self._html("error.html", 404, message="there is no such part")
+        view = View(self._site, dict(request.query_params))
+        try:
+            fragment = await run_in_threadpool(self._parts.fragment, part, view)
+        except BusyError as e:
+            return self._html("error.html", 503, message=str(e), part=part)
+        except Exception:
+            logger.exception("a part of the dashboard can't be shown: %s", part.name)
+            return self._html("error.html", 500, message="this part can't be shown", part=part)
+        if request.headers.get(HAVE_HEADER) == fragment.digest:
+            return Response(status_code=204)
+        return HTMLResponse(fragment.html)
+
+    async def action(self, request: Request) -> Response:
+        if not self._signed_in(request):
+            return self._html("signed_out.html", 401)
+        action = ACTIONS.get(request.path_params["name"])
+        if action is None:
+            return self._html("toast.html", 404, error="there is no such action")
+        if action.changes and self._site.read_only:
+            return self._html(
+                "toast.html", 403, error="the dashboard is read-only: dashboard.read-only"
+            )
+        try:
+            form = dict(parse_qsl((await request.body()).decode(), keep_blank_values=True))
+        except ValueError:
+            return self._html("toast.html", 400, error="the form can't be read")
+        try:
+            done = await run_in_threadpool(action.run, self._site, form)
+        except RefusedError as e:
+            return self._html("toast.html", 409, error=str(e))
+        except BusyError as e:
+            return self._html("toast.html", 503, error=str(e))
+        except Exception:
+            logger.exception("an action of the dashboard has failed: %s", action.name)
+            return self._html("toast.html", 500, error="this has failed; the log says why")
+        return self._done(done)
+
+    def _done(self, done: Done) -> Response:
+        response = self._html("toast.html", done=done)
+        if done.refresh:
+            names = {f"refresh-{name}": True for name in done.refresh}
+            response.headers["hx-trigger"] = msgspec.json.encode(names).decode()
+        return response
+
+    def _signed_in(self, request: Request) -> bool:
+        return session_of(request, self._access, request.headers.get(KEY_HEADER)) is not None
+
+    def _html(self, template: str, status: int = 200, **context: object) -> Response:
+        values: Mapping[str, object] = {"done": None, "error": None, "part": None, **context}
+        page = self._templates.get_template(template)
+        return HTMLResponse(page.render(values, read_only=self._site.read_only), status)

@@ -1,0 +1,120 @@
+"use strict";
+// What htmx can't do by attributes: the session's key, live updates, times in the viewer's zone.
+
+const KEY = "neurolink-key"; // the half of the session that no other port of this host is sent
+const POLL_EVERY = 2000; // milliseconds, where WebSockets don't pass
+
+const key = () => localStorage.getItem(KEY) ?? "";
+
+// --- the session
+
+document.addEventListener("htmx:config:request", (event) => {
+  const headers = event.detail.ctx.request.headers;
+  headers["X-NeuroLink-Key"] = key();
+});
+
+async function signIn() {
+  const token = location.hash.slice(1);
+  history.replaceState(null, "", location.pathname); // no token in the history
+  const response = await fetch("/signin", { method: "POST", body: JSON.stringify({ token }) });
+  const answer = await response.json();
+  if (response.ok) {
+    localStorage.setItem(KEY, answer.key);
+    location.replace("/");
+    return;
+  }
+  document.getElementById("signin").textContent = answer.error;
+  document.getElementById("signin-help").hidden = false;
+}
+
+// --- live updates
+
+const connection = document.getElementById("connection");
+const STATES = {
+  connecting: "connecting …",
+  live: "live",
+  polling: "polling: WebSocket does not pass",
+  lost: "disconnected: trying again",
+  out: "signed out",
+};
+let failures = 0;
+let poller = null;
+
+function show(state) {
+  connection.dataset.state = state;
+  connection.textContent = STATES[state];
+}
+
+function liveParts() {
+  return [...document.querySelectorAll("[data-live]")].map((part) => part.id.slice("part-".length));
+}
+
+document.addEventListener("htmx:ws:after:connection", (event) => {
+  failures = 0;
+  const hello = { key: key(), parts: liveParts() };
+  event.detail.connection.socket.send(JSON.stringify(hello));
+});
+
+document.addEventListener("htmx:ws:after:message:incoming", () => {
+  clearInterval(poller);
+  poller = null;
+  show("live");
+});
+
+document.addEventListener("htmx:ws:close", (event) => {
+  if (event.detail.code === 4401) {
+    show("out");
+  } else if (!document.hidden) {
+    failures += 1;
+    show(failures > 2 ? "polling" : "lost");
+    if (failures > 2 && !poller) poller = setInterval(poll, POLL_EVERY);
+  }
+});
+
+function poll() {
+  if (document.hidden) return;
+  for (const part of document.querySelectorAll("[data-live]")) {
+    htmx.ajax("GET", part.getAttribute("hx-get"), {
+      target: part,
+      swap: "outerMorph",
+      headers: { "X-NeuroLink-Have": part.dataset.digest ?? "" },
+    });
+  }
+}
+
+// --- times
+
+const short = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const long = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+
+function duration(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  if (whole < 86400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
+}
+
+function writeTime(element) {
+  const moment = new Date(element.dateTime);
+  const seconds = (Date.now() - moment) / 1000;
+  const kind = element.dataset.as;
+  const text =
+    kind === "since" ? duration(seconds) : kind === "until" ? duration(-seconds) : short.format(moment);
+  if (element.textContent !== text) element.textContent = text;
+  if (!element.title) element.title = long.format(moment);
+}
+
+const writeTimes = () => document.querySelectorAll("time[data-as]").forEach(writeTime);
+
+document.addEventListener("htmx:after:swap", writeTimes);
+setInterval(() => document.hidden || writeTimes(), 1000);
+
+// --- small things
+
+document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-close]")) event.target.closest(".toast").remove();
+});
+
+if (document.body.dataset.page === "signin") signIn();
+else show("connecting");
