@@ -248,6 +248,7 @@ def test_the_root_says_what_this_is() -> None:
         "name": "neurolink",
         "version": __version__,
         "status": "/status",
+        "dashboard": None,
     }
 
 
