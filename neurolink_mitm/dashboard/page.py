@@ -48,3 +48,7 @@ class Page:
     title: str
     parts: tuple[Part, ...]
     in_menu: bool = True
+    styles: tuple[str, ...] = ()
+    """Files in `static/` beside `dashboard.css`."""
+    scripts: tuple[str, ...] = ()
+    """Files in `static/` beside `dashboard.js`."""
