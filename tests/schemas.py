@@ -43,7 +43,7 @@ def faults_below(logs: Path) -> list[str]:
 
 
 def _written(logs: Path) -> Iterator[tuple[Path, str, Any]]:
-    for path in logs.glob("proxy-*.jsonl"):
+    for path in (*logs.glob("proxy-*.jsonl"), *logs.glob("audit-*.jsonl")):
         for line in path.read_bytes().splitlines():
             with suppress(ValueError):  # torn, when a proxy was killed
                 yield path, family_of(path), json.loads(line)

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from neurolink_mitm.core.exchange import Hold, Kind
+from neurolink_mitm.core.logs.audit import AuditRow
 from neurolink_mitm.core.logs.rows import AttemptRow, DebugRow, RequestRow
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.cooldown import Cooldown
@@ -59,8 +60,9 @@ def first_cells(text: str) -> list[str]:
         ("proxy-YYYY-MM-DD.jsonl", RequestRow),
         ("proxy-attempts-YYYY-MM-DD.jsonl", AttemptRow),
         ("proxy-debug-YYYY-MM-DD.jsonl", DebugRow),
+        ("audit-YYYY-MM-DD.jsonl", AuditRow),
     ],
-    ids=["requests", "attempts", "debug"],
+    ids=["requests", "attempts", "debug", "audit"],
 )
 def test_log_fields(family: str, kind: type[msgspec.Struct]) -> None:
     documented = first_cells(section("logs.md", family))

@@ -1,4 +1,4 @@
-"""`neurolink logs`: show, tail, export."""
+"""`neurolink logs`: show, tail, export, audit."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import click
+import msgspec
 
 from neurolink_mitm.adapters.bodies import read_body
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
@@ -26,6 +27,7 @@ from neurolink_mitm.records import format as log_format
 from neurolink_mitm.records import har as archive
 from neurolink_mitm.records import search
 from neurolink_mitm.records.attempt_times import WIDE as BARS_WIDE
+from neurolink_mitm.records.audit import change_line, changes
 from neurolink_mitm.records.log_files import Follower
 from neurolink_mitm.records.row_reader import LoggedRequest, RequestFilter
 
@@ -191,6 +193,28 @@ def _opened(output: Path | None) -> AbstractContextManager[IO[str]]:
     if output is None:
         return click.open_file("-", "w", encoding="utf-8")
     return open(output, "x", encoding="utf-8", opener=lambda path, how: os.open(path, how, 0o600))
+
+
+@command.command()
+@click.option(
+    "-n", "--lines", default=20, show_default=True, type=click.IntRange(0, 100_000),
+    help="How many.",
+)  # fmt: skip
+@click.option(
+    "--since", help="Only those since then: 30m, 2h, yesterday, 2026-11-22T10:00 (local)."
+)
+@format_option
+def audit(lines: int, since: str | None, form: str) -> None:
+    """Show the latest changes: who did what by a command or in the dashboard, and what it was before. Times are local.
+
+    Example: neurolink logs audit --since yesterday
+    """
+    logs = home().logs
+    rows = changes(logs, lines, moment(since) if since else None)
+    for row in rows:
+        click.echo(msgspec.json.encode(row) if form == "json" else change_line(row))
+    if not rows:
+        say(f"no such change in {logs}")
 
 
 def moment(text: str) -> float:

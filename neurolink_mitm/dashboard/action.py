@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from neurolink_mitm.dashboard.site import Site
 
 Form = Mapping[str, str]
-ACTOR = "dashboard"
-"""Who acts, for the audit log."""
 
 
 class RefusedError(Exception):

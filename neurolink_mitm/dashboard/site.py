@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from neurolink_mitm.adapters.audit import Audit
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.network import Network
+from neurolink_mitm.core.logs.audit import Actor
 from neurolink_mitm.core.settings.dashboard import DASHBOARD_PORT
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.status.in_flight import all_shown
@@ -53,6 +55,11 @@ class Site:
         return 0 if self.any_port and wanted == DASHBOARD_PORT else wanted
 
     any_port: bool = False
+
+    @property
+    def audit(self) -> Audit:
+        """The audit log, for what is done in the pages."""
+        return Audit(self.home.logs, Actor.DASHBOARD, self.now)
 
     def now(self) -> float:
         return self.runtime.clock.now()

@@ -1,1 +1,3 @@
-"""Reads the logs: rows, statistics, replay under another strategy, HAR; and deletes the old ones (`retention`)."""
+"""Reads the logs: rows, statistics, replay under another strategy, HAR, changes (`audit`); and deletes the old ones
+(`retention`).
+"""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from neurolink_mitm.core.settings.values import Logging
 
-_ROWS = re.compile(r"proxy(?:-attempts|-debug)?-(\d{4}-\d{2}-\d{2})\.jsonl")
+_ROWS = re.compile(r"(?:proxy(?:-attempts|-debug)?|audit)-(\d{4}-\d{2}-\d{2})\.jsonl")
 MEGABYTE = 1_000_000
 EVERY = 3600.0
 """Seconds between two cleanings."""

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from neurolink_mitm.core.json_errors import UNREADABLE
+from neurolink_mitm.core.logs.audit import AUDIT, AuditRow
 from neurolink_mitm.core.logs.rows import AttemptRow, DebugRow, RequestRow, iso
 from neurolink_mitm.core.openai.api import Api
 
@@ -106,6 +107,7 @@ _TYPES = {
     "proxy": _lenient(RequestRow),
     "proxy-attempts": _lenient(AttemptRow),
     "proxy-debug": _lenient(DebugRow),
+    AUDIT: _lenient(AuditRow),
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from neurolink_mitm.core.logs.audit import AUDIT, AuditRow
 from neurolink_mitm.core.logs.capture import Document
 from neurolink_mitm.core.logs.rows import AttemptRow, DebugRow, RequestRow
 
@@ -13,6 +14,7 @@ FAMILIES: dict[str, type[msgspec.Struct]] = {
     "proxy": RequestRow,
     "proxy-attempts": AttemptRow,
     "proxy-debug": DebugRow,
+    AUDIT: AuditRow,
     "body": Document,
 }
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"

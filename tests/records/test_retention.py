@@ -26,6 +26,7 @@ def kept(day: int, size: int = 10, *, rows: bool = True, changed: float = 0.0) -
         ("proxy-2026-11-22.jsonl", date(2026, 11, 22)),
         ("proxy-attempts-2026-11-22.jsonl", date(2026, 11, 22)),
         ("proxy-debug-2026-11-22.jsonl", date(2026, 11, 22)),
+        ("audit-2026-11-22.jsonl", date(2026, 11, 22)),
         ("proxy-2026-13-22.jsonl", None),
         ("proxy-2026-11-22.jsonl.bak", None),
         ("proxy-mine-2026-11-22.jsonl", None),

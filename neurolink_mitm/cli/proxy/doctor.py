@@ -41,7 +41,7 @@ from neurolink_mitm.doctor.support_bundle import Censor, plain, tail, write_bund
 LINES = 200
 """Of each log, from its end."""
 FAMILIES = (
-    "proxy-2*.jsonl", "proxy-attempts-2*.jsonl",
+    "proxy-2*.jsonl", "proxy-attempts-2*.jsonl", "audit-2*.jsonl",
     "guard.log", "service.log", "stalls.log", "translator.log",
 )  # fmt: skip
 

@@ -16,6 +16,7 @@ from neurolink_mitm.cli.ui.exits import USAGE, fail, fail_by_configuration
 from neurolink_mitm.cli.ui.terminal import say
 
 if TYPE_CHECKING:  # slow to import
+    from neurolink_mitm.adapters.audit import Audit
     from neurolink_mitm.adapters.network import Network
     from neurolink_mitm.adapters.token_store import TokenStore
     from neurolink_mitm.config.sources import Inputs
@@ -29,6 +30,14 @@ def home() -> Home:
         return Home.from_environment(os.environ)
     except ValueError as e:
         fail(str(e), USAGE)
+
+
+def audit() -> Audit:
+    """Return the audit log of the home, for what commands do."""
+    from neurolink_mitm.adapters.audit import Audit
+    from neurolink_mitm.core.logs.audit import Actor
+
+    return Audit(home().logs, Actor.COMMAND_LINE)
 
 
 def environment(env_file: Path | None = None) -> Mapping[str, str]:
