@@ -1,8 +1,13 @@
-"""Templates and their filters. Whatever comes from outside is text: Jinja2 escapes every value."""
+"""Templates and their filters. Whatever comes from outside is text: Jinja2 escapes every value.
+
+Filters take anything: rows of a log hold what somebody has written into them. What is no number is shown as `–`.
+"""
 
 from __future__ import annotations
 
+import math
 from hashlib import sha256
+from zlib import crc32
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -10,6 +15,14 @@ from markupsafe import Markup
 from neurolink_mitm import __version__
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.logs.timestamps import seconds
+
+NOTHING = "–"
+THIN = "\u202f"
+"""The space between a number and its unit: narrow, and no line breaks there."""
+HUGE = 1e15
+"""From here on numbers are written with an exponent."""
+COLOURS = 8
+"""Of accounts, in `dashboard.css`."""
 
 
 def environment() -> Environment:
@@ -22,8 +35,9 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.filters |= {"count": count, "tokens": tokens, "ms": ms, "usd": usd, "share": share,
-                     "when": when, "since": since, "until": until}  # fmt: skip
+    made.filters |= {"count": count, "tokens": tokens, "ms": ms, "usd": usd, "share": share, "size": size,
+                     "fraction": fraction, "when": when, "since": since, "until": until,
+                     "account_colour": account_colour}  # fmt: skip
     made.globals |= {"version": __version__}
     return made
 
@@ -33,70 +47,126 @@ def digest(html: str) -> str:
     return sha256(html.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def count(value: float | None) -> str:
+def count(value: object) -> str:
     """Return a number with thin spaces between thousands: `12 345`."""
-    return "–" if value is None else f"{value:,.0f}".replace(",", "\u202f")
+    number = _number(value)
+    return NOTHING if number is None else _digits(number, 0)
 
 
-def tokens(value: float | None) -> str:
+def tokens(value: object) -> str:
     """Return a number of tokens, short: `950`, `12.3k`, `4.56M`."""
-    if value is None:
-        return "–"
-    for unit, size in (("M", 1e6), ("k", 1e3)):
-        if value >= size:
-            return (
-                f"{value / size:.3g}{unit}" if value < 999.5 * size else f"{value / size:.0f}{unit}"
-            )
-    return f"{value:.0f}"
+    return _scaled(value, 1000, ("", "k", "M", "G", "T"), "")
 
 
-def ms(value: float | None) -> str:
-    """Return milliseconds with a unit: `85 ms`, `1.42 s`, `3 min 20 s`."""
-    if value is None:
-        return "–"
-    if value < 999.5:
-        return f"{value:.0f} ms"
-    if value < 59_995:
-        return f"{value / 1000:.3g} s"
-    minutes, rest = divmod(round(value / 1000), 60)
-    return f"{minutes} min {rest} s"
+def size(value: object) -> str:
+    """Return a number of bytes: `950 B`, `12.3 kB`."""
+    return _scaled(value, 1000, ("B", "kB", "MB", "GB", "TB"), THIN)
 
 
-def usd(value: float | None) -> str:
+def ms(value: object) -> str:
+    """Return milliseconds with a unit: `85 ms`, `1.42 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
+    number = _number(value)
+    if number is None:
+        return NOTHING
+    if number < 0:
+        return f"-{ms(-number)}"
+    if number < 999.5:
+        return f"{number:.0f}{THIN}ms"
+    if number < 59_950:
+        return f"{number / 1000:.3g}{THIN}s"
+    minutes, rest = divmod(round(number / 1000), 60)
+    if minutes < 60:
+        return f"{minutes}{THIN}min {rest}{THIN}s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours}{THIN}h {minutes}{THIN}min"
+    return f"{_digits(hours // 24, 0)}{THIN}d {hours % 24}{THIN}h"
+
+
+def usd(value: object) -> str:
     """Return dollars, small sums with more digits: `$1.20`, `$0.0042`."""
-    if value is None:
-        return "–"
-    return f"${value:.4f}" if 0 < value < 0.1 else f"${value:,.2f}"
+    number = _number(value)
+    if number is None:
+        return NOTHING
+    sign = "-" if number < 0 else ""
+    return f"{sign}${_digits(abs(number), 4 if 0 < abs(number) < 0.1 else 2)}"
 
 
-def share(value: float | None) -> str:
-    """Return a share of 1 in per cent: `42 %`."""
-    return "–" if value is None else f"{value:.0%}".replace("%", "\u202f%")
+def share(value: object) -> str:
+    """Return a share of 1 in per cent: `42 %`. What is not all is not 100 %, and what is not nothing is not 0 %."""
+    number = _number(value)
+    if number is None:
+        return NOTHING
+    if 0 < number < 0.005:
+        return f"<{THIN}1{THIN}%"
+    percent = 99.0 if 0.99 < number < 1 else number * 100
+    return f"{_digits(percent, 0)}{THIN}%"
 
 
-def when(moment: str | float | None) -> Markup:
+def fraction(value: object) -> str:
+    """Return a share of 1 as the value of a `<meter>`, which holds 0 to 1."""
+    return f"{min(1.0, max(0.0, _number(value) or 0.0)):.4g}"
+
+
+def account_colour(label: object) -> str:
+    """Return the class of an account's colour: the same for a label on all pages and after each start."""
+    return f"acct-{crc32(str(label).encode('utf-8', 'surrogatepass')) % COLOURS}"
+
+
+def when(moment: object) -> Markup:
     """Return a time, which the page shows in the viewer's zone, with the exact one on hover."""
     return _time(moment, "clock")
 
 
-def since(moment: str | float | None) -> Markup:
+def since(moment: object) -> Markup:
     """Return a time in the past, which the page shows as a duration that goes on: `3 min ago` counts up."""
     return _time(moment, "since")
 
 
-def until(moment: str | float | None) -> Markup:
+def until(moment: object) -> Markup:
     """Return a time to come, which the page counts down to."""
     return _time(moment, "until")
 
 
-def _time(moment: str | float | None, kind: str) -> Markup:
-    if moment is None:
-        return Markup("–")
+def _time(moment: object, kind: str) -> Markup:
+    """Return the element. What is no time, or an odd one, is not put into an attribute of the page."""
     try:
-        text = moment if isinstance(moment, str) else iso(moment)
-        text = iso(
-            seconds(text)
-        )  # what is no time, or an odd one, is not put into a page's attribute
-    except ValueError:
+        at = seconds(moment) if isinstance(moment, str) else _number(moment)
+        text = None if at is None else iso(at)
+    except (ValueError, OverflowError, OSError):
         return Markup("{}").format(moment)
-    return Markup('<time datetime="{0}" data-as="{1}">{0}</time>').format(text, kind)
+    html = "{}" if text is None else '<time datetime="{0}" data-as="{1}">{0}</time>'
+    return Markup(html).format(text or NOTHING, kind)  # noqa: S704  # no text of anybody is in `html`
+
+
+def _number(value: object) -> float | None:
+    """Return a finite number; None for all else. A name that a template does not have stays an error."""
+    if isinstance(value, StrictUndefined):
+        str(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _digits(number: float, decimals: int) -> str:
+    """Return a number with thin spaces between thousands, and no minus before a zero."""
+    if abs(number) >= HUGE:
+        return f"{number:.3g}".replace("e+", "e")
+    text = f"{number:,.{decimals}f}".replace(",", THIN)
+    return text.removeprefix("-") if not text.strip("-0.") else text
+
+
+def _scaled(value: object, step: float, units: tuple[str, ...], space: str) -> str:
+    """Return a number with three digits and the unit that fits."""
+    number = _number(value)
+    if number is None:
+        return NOTHING
+    rest, index = abs(number), 0
+    while rest >= step - 0.5 and index < len(units) - 1:
+        rest, index = rest / step, index + 1
+    digits = _digits(rest, 0) if index == 0 or rest >= 99.95 else f"{rest:.3g}"
+    return f"{'-' if number < 0 else ''}{digits}{space if units[index] else ''}{units[index]}"

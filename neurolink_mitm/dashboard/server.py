@@ -134,14 +134,17 @@ class Handlers:
         part = self._parts.find(request.path_params["name"])
         if part is None:
             return self._html("error.html", 404, message="there is no such part")
+        query = request.url.query
         view = View(self._site, dict(request.query_params))
         try:
             fragment = await run_in_threadpool(self._parts.fragment, part, view)
         except BusyError as e:
-            return self._html("error.html", 503, message=str(e), part=part)
+            return self._html("error.html", 503, message=str(e), part=part, query=query)
         except Exception:
             logger.exception("a part of the dashboard can't be shown: %s", part.name)
-            return self._html("error.html", 500, message="this part can't be shown", part=part)
+            return self._html(
+                "error.html", 500, message="this part can't be shown", part=part, query=query
+            )
         if request.headers.get(HAVE_HEADER) == fragment.digest:
             return Response(status_code=204)
         return HTMLResponse(fragment.html)

@@ -1,0 +1,82 @@
+"use strict";
+// The behaviour of what all pages look like: questions before an action, messages, help, and parts that did not come.
+
+const TOAST_SECONDS = 15;
+
+// --- questions: hx-confirm asks in a dialog; Escape is no, and the focus goes back to the button
+
+document.addEventListener("htmx:confirm", (event) => {
+  event.preventDefault();
+  const { ctx, issueRequest, dropRequest } = event.detail;
+  const dialog = document.getElementById("confirm");
+  const button = ctx.sourceElement.querySelector("button") ?? ctx.sourceElement;
+  const yes = dialog.querySelector("[value=yes]");
+  dialog.querySelector("p").textContent = ctx.confirm;
+  yes.textContent = button.textContent.trim() || "Go on";
+  yes.classList.toggle("danger", button.classList.contains("danger"));
+  dialog.returnValue = "";
+  dialog.addEventListener("close", () => (dialog.returnValue === "yes" ? issueRequest() : dropRequest()), { once: true });
+  dialog.showModal();
+});
+
+// --- messages: they stay while somebody points at them, or is in them; errors until they are closed
+
+function watchToast(toast) {
+  let timer = null;
+  const wait = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => toast.remove(), TOAST_SECONDS * 1000);
+  };
+  const stay = () => clearTimeout(timer);
+  if (toast.classList.contains("error")) return;
+  for (const name of ["pointerenter", "focusin"]) toast.addEventListener(name, stay);
+  for (const name of ["pointerleave", "focusout"]) toast.addEventListener(name, wait);
+  wait();
+}
+
+new MutationObserver((changes) => {
+  for (const { addedNodes } of changes) {
+    for (const node of addedNodes) if (node.classList?.contains("toast")) watchToast(node);
+  }
+}).observe(document.getElementById("toasts"), { childList: true });
+
+document.addEventListener("htmx:finally:request", (event) => {
+  const form = event.detail.ctx.sourceElement; // an Undo is good once
+  if (form.matches(".toast form")) form.closest(".toast").remove();
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  const toast = event.target.closest?.(".toast");
+  if (toast) toast.remove();
+  for (const help of document.querySelectorAll("details.help[open]")) {
+    help.open = false;
+    if (help.contains(event.target)) help.querySelector("summary").focus();
+  }
+});
+
+// --- parts that did not come: the proxy is gone, or the network
+
+document.addEventListener("htmx:error", (event) => {
+  const source = event.detail.ctx?.sourceElement;
+  const part = source?.closest(".part");
+  if (!source?.matches(".part")) {
+    toastError("The proxy does not answer: is it running?");
+    return;
+  }
+  part.removeAttribute("aria-busy");
+  const waiting = part.querySelector(".loading");
+  if (!waiting) return; // what it shows is old, and stays
+  waiting.replaceWith(document.getElementById("unreachable").content.cloneNode(true));
+});
+
+document.addEventListener("click", (event) => {
+  const part = event.target.closest("[data-again]")?.closest(".part");
+  if (part) htmx.ajax("GET", part.getAttribute("hx-get"), { target: part, swap: "outerMorph" });
+});
+
+function toastError(text) {
+  const toast = document.getElementById("failure").content.cloneNode(true);
+  toast.querySelector("p").textContent = text;
+  document.getElementById("toasts").append(toast);
+}
