@@ -14,7 +14,7 @@ import click
 
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.ui.groups import Group
-from neurolink_mitm.cli.ui.home import environment, home
+from neurolink_mitm.cli.ui.home import audit, environment, home
 from neurolink_mitm.cli.ui.home import inputs as read_inputs
 from neurolink_mitm.cli.ui.options import env_file_option, format_option
 from neurolink_mitm.cli.ui.terminal import as_json, counted, print_report, say
@@ -106,7 +106,7 @@ def edit(file: Path | None, env_file: Path | None) -> None:
     while copy.read_bytes() != before:
         if not (faults := _faults(copy, environ)):
             try:
-                swap_in(path, before, copy)
+                swap_in(path, before, copy, audit(), environ)
             except ChangedError:
                 fail(f"{path} was changed meanwhile and is left so; your text is in {copy}", FAILED)
             click.echo(f"{path} is written; a running proxy takes it over by itself")

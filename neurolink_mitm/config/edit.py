@@ -17,12 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from neurolink_mitm.adapters.audit import Audit
 from neurolink_mitm.adapters.files import (
     compare_and_swap,
     locked,
     read,
     write_atomic,
 )
+from neurolink_mitm.config.file import load
+from neurolink_mitm.config.show import changed_values
+from neurolink_mitm.core.settings.errors import ConfigError
+from neurolink_mitm.core.settings.values import Config
 
 if TYPE_CHECKING:
     from ruamel.yaml import YAML
@@ -71,30 +76,49 @@ def copy_for_editing(path: Path) -> tuple[Path, bool]:
     return copy, False
 
 
-def swap_in(path: Path, before: bytes | None, copy: Path) -> None:
-    """Replace `before`, the content of `path` (None: no file), by that of `copy`, and remove `copy`.
+def swap_in(
+    path: Path, before: bytes | None, copy: Path, audit: Audit, environ: Mapping[str, str]
+) -> None:
+    """Replace `before`, the content of `path` (None: no file), by that of `copy`, which loads, and remove `copy`.
 
     Raises `ChangedError` where somebody has changed `path` meanwhile.
     """
     with locked(path):
+        old, new = _settings(path, environ), _settings(copy, environ)
         compare_and_swap(path, before, copy.read_bytes())
     copy.unlink()
+    audit.record("config edit", str(path), *changed_values(old, new))
 
 
-def set_primary(path: Path, label: str | None) -> None:
+def _settings(path: Path, environ: Mapping[str, str]) -> Config:
+    """Return the settings in `path`; those of an empty file where it can't be used."""
+    try:
+        return load(path, environ, required=False).config
+    except ConfigError:
+        return Config()
+
+
+def set_primary(path: Path, label: str | None, audit: Audit) -> str | None:
     """Write `routing.primary-account` into `path`, which loads or is missing; with None take it away.
 
-    Raises `OSError`, `NotEditableError`.
+    Return the value before. Raises `OSError`, `NotEditableError`.
     """
-    _write(path, primary(label))
+    before: str | None = _write(path, primary(label))
+    if before != label:
+        audit.record("set-primary" if label else "clear-primary", label, before, label)
+    return before
 
 
-def set_order(path: Path, labels: Sequence[str]) -> None:
-    """Write `routing.account-order` likewise; without labels take it away."""
-    _write(path, order(labels))
+def set_order(path: Path, labels: Sequence[str], audit: Audit) -> Sequence[str]:
+    """Write `routing.account-order` likewise; without labels take it away. Return the value before."""
+    before, after = _write(path, order(labels)) or [], list(labels)
+    if before != after:
+        audit.record("order", None, before, after)
+    return before
 
 
-def _write(path: Path, new: RoutingValue) -> None:
+def _write(path: Path, new: RoutingValue) -> Any:
+    """Write the value, and return the one before."""
     with locked(path):
         try:
             old, mode = path.read_bytes().decode("utf-8-sig"), stat.S_IMODE(path.stat().st_mode)
@@ -102,6 +126,9 @@ def _write(path: Path, new: RoutingValue) -> None:
             old, mode = NEW, 0o600
         edit = _in_json if path.suffix.lower() == ".json" else in_yaml
         write_atomic(path, edit(old, new).encode(), mode)
+    document = (json.loads if edit is _in_json else yaml.safe_load)(old or "{}") or {}
+    routing = document.get("routing") or {}
+    return routing.get(new.key(routing))
 
 
 def _in_json(text: str, change: RoutingValue) -> str:

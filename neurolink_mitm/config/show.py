@@ -148,6 +148,23 @@ def differences(old: Config, new: Config) -> tuple[str, ...]:
     )
 
 
+def changed_values(old: Config, new: Config) -> tuple[dict[str, object], dict[str, object]]:
+    """Return the changed values before and after, as JSON has them, by path; accounts go by name."""
+    before, after = _flat(old), _flat(new)
+    paths = [at for at in {**before, **after} if before.get(at) != after.get(at)]
+    return (
+        {at: as_json(before[at]) for at in paths if at in before},
+        {at: as_json(after[at]) for at in paths if at in after},
+    )
+
+
+def _flat(config: Config) -> dict[str, object]:
+    values = _values(config)
+    for account in config.accounts:
+        values |= dict(values_in(account, ("accounts", "anthropic", account.name)))
+    return {path(loc): value for loc, value in values.items()}
+
+
 def changed_variables(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names of variables that are gone, are new, or have another value."""
     return tuple(sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name)))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from neurolink_mitm.adapters.audit import Audit
 from neurolink_mitm.adapters.files import ChangedError
 from neurolink_mitm.config.edit import (
     NotEditableError,
@@ -19,6 +20,8 @@ from neurolink_mitm.config.edit import (
     swap_in,
 )
 from neurolink_mitm.config.file import load
+from neurolink_mitm.core.logs.audit import Actor
+from neurolink_mitm.records.audit import changes
 
 EXAMPLE = Path(__file__).parents[2] / "configs" / "proxy.yaml"
 ENV = {"KEY_1": "sk-ant-test-1", "KEY_2": "k", "CLIENT_KEY": "c", "OPENAI_API_KEY": "o"}
@@ -92,31 +95,38 @@ def test_what_can_not_be_changed_safely_is_refused(text: str) -> None:
         in_yaml(text, primary("work"))
 
 
-def test_a_new_file_is_its_owners_and_loads(tmp_path: Path) -> None:
+@pytest.fixture
+def audit(tmp_path: Path) -> Audit:
+    return Audit(tmp_path / "logs", Actor.DASHBOARD)
+
+
+def test_a_new_file_is_its_owners_and_loads(tmp_path: Path, audit: Audit) -> None:
     path = tmp_path / "proxy-config.yaml"
-    set_primary(path, "work")
+    set_primary(path, "work", audit)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert load(path, ENV).config.routing.primary_account == "work"
 
 
-def test_a_file_keeps_its_mode(tmp_path: Path) -> None:
+def test_a_file_keeps_its_mode(tmp_path: Path, audit: Audit) -> None:
     path = tmp_path / "proxy-config.yaml"
     path.write_text("version: 1\n")
     path.chmod(0o640)
-    set_primary(path, "work")
+    set_primary(path, "work", audit)
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
-def test_json_is_changed_too(tmp_path: Path) -> None:
+def test_json_is_changed_too(tmp_path: Path, audit: Audit) -> None:
     path = tmp_path / "config.json"
     path.write_text('{"version": 1, "routing": {"primaryAccount": "old"}}')
-    set_primary(path, "work")
+    set_primary(path, "work", audit)
     assert json.loads(path.read_text())["routing"] == {"primaryAccount": "work"}
-    set_primary(path, None)
+    set_primary(path, None, audit)
     assert json.loads(path.read_text()) == {"version": 1, "routing": {}}
 
 
-def test_an_edited_copy_takes_the_place_of_the_file_and_of_its_mode(tmp_path: Path) -> None:
+def test_an_edited_copy_takes_the_place_of_the_file_and_of_its_mode(
+    tmp_path: Path, audit: Audit
+) -> None:
     path = tmp_path / "proxy-config.yaml"
     path.write_text("version: 1\n")
     path.chmod(0o640)
@@ -128,18 +138,18 @@ def test_an_edited_copy_takes_the_place_of_the_file_and_of_its_mode(tmp_path: Pa
     )
     copy.write_text("version: 1 # new\n")
     assert copy_for_editing(path) == (copy, True)
-    swap_in(path, b"version: 1\n", copy)
+    swap_in(path, b"version: 1\n", copy, audit, ENV)
     assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("version: 1 # new\n", 0o640)
     assert not copy.exists()
 
 
-def test_a_file_that_was_changed_meanwhile_is_left_so(tmp_path: Path) -> None:
+def test_a_file_that_was_changed_meanwhile_is_left_so(tmp_path: Path, audit: Audit) -> None:
     path = tmp_path / "proxy-config.yaml"
     path.write_text("version: 1\n")
     copy, _ = copy_for_editing(path)
     path.write_text("version: 1 # by another\n")
     with pytest.raises(ChangedError):
-        swap_in(path, b"version: 1\n", copy)
+        swap_in(path, b"version: 1\n", copy, audit, ENV)
     assert (path.read_text(), copy.exists()) == ("version: 1 # by another\n", True)
 
 
@@ -158,16 +168,43 @@ def test_a_file_that_was_changed_meanwhile_is_left_so(tmp_path: Path) -> None:
     ],
     ids=["new", "beside", "camel"],
 )
-def test_the_order_is_written_in_one_line(tmp_path: Path, old: str, new: str) -> None:
+def test_the_order_is_written_in_one_line(tmp_path: Path, audit: Audit, old: str, new: str) -> None:
     path = tmp_path / "proxy-config.yaml"
     path.write_text(old)
-    set_order(path, ["work", "home"])
+    set_order(path, ["work", "home"], audit)
     assert path.read_text().startswith(new)
     assert load(path, ENV).config.routing.account_order == ("work", "home")
-    set_order(path, [])
+    set_order(path, [], audit)
     assert load(path, ENV).config.routing.account_order == ()
 
 
 def test_a_label_that_yaml_would_read_otherwise_is_quoted() -> None:
     new = in_yaml("version: 1\n", order(["on", "a, b", "x@example.com"]))
     assert yaml.safe_load(new)["routing"]["account-order"] == ["on", "a, b", "x@example.com"]
+
+
+def test_every_change_is_in_the_audit_log_with_what_was_before(
+    tmp_path: Path, audit: Audit
+) -> None:
+    path = tmp_path / "proxy-config.yaml"
+    path.write_text("version: 1\nrouting: {primary-account: old, account-order: [b]}\n")
+    assert set_primary(path, "work", audit) == "old"
+    set_primary(path, "work", audit)  # changes nothing
+    set_primary(path, None, audit)
+    assert set_order(path, ["a", "b"], audit) == ["b"]
+    copy, _ = copy_for_editing(path)
+    copy.write_text(
+        "version: 1\ntimeouts: {idle: 5}\naccounts: {anthropic: [{name: w, apiKey: sk-ant-x-y}]}\n"
+    )
+    swap_in(path, path.read_bytes(), copy, audit, ENV)
+    rows = [(row["action"], row["before"], row["after"]) for row in changes(audit.logs, 9)]
+    assert rows[:3] == [
+        ("set-primary", "old", "work"), ("clear-primary", "work", None), ("order", ["b"], ["a", "b"]),
+    ]  # fmt: skip
+    action, before, after = rows[3]
+    assert (action, before["routing.accountOrder"], after["timeouts.idle"]) == (
+        "config edit",
+        ["a", "b"],
+        5,
+    )
+    assert after["accounts.anthropic.w.apiKey"] == "**********"

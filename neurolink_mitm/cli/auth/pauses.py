@@ -135,7 +135,7 @@ def _write(config: Path | None, labels: Sequence[str]) -> None:
     if config is None:
         home.home().create()
     try:
-        set_order(config or home.home().config, labels)
+        set_order(config or home.home().config, labels, home.audit())
     except NotEditableError as e:
         fail(f"{config or home.home().config}: {e}", FAILED)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from neurolink_mitm.cli.ui.exits import FAILED, fail
-from neurolink_mitm.cli.ui.home import configuration, home, store
+from neurolink_mitm.cli.ui.home import audit, configuration, home, store
 from neurolink_mitm.cli.ui.options import config_option, format_option, label_argument
 from neurolink_mitm.cli.ui.terminal import print_report
 
@@ -66,6 +66,6 @@ def _write(config: Path | None, label: str | None) -> None:
     if config is None:
         home().create()
     try:
-        set_primary(config or home().config, label)
+        set_primary(config or home().config, label, audit())
     except NotEditableError as e:
         fail(f"{config or home().config}: {e}", FAILED)
