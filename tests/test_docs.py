@@ -29,6 +29,7 @@ from tests.fakes import (
     FakeTelemetry,
     FakeTranslator,
     make_account,
+    make_attempt,
     make_exchange,
     make_other,
     make_runtime,
@@ -86,7 +87,7 @@ def a_full_report() -> tuple[dict[str, Any], list[dict[str, Any]]]:
         notices=FakeNotices(),
         lag=stalled,
     )
-    exchange = make_exchange(kind=Kind.MESSAGES)
+    exchange = make_exchange(kind=Kind.MESSAGES, attempts=[make_attempt()])
     runtime.in_flight.add(exchange)
     step = Hold(NOW + 60, "", recovery=True)
     runtime.waiting.enter(exchange, step, NOW, 0.0, lambda: None)
@@ -113,13 +114,14 @@ def below(keys: Iterable[str]) -> set[str]:
 def test_status_keys() -> None:
     report, _ = a_full_report()
     accounts, others = report["stats"].pop("accounts"), report.pop("fallbackChain")
-    here, others_here, each, requests_here, held_here, added = re.split(
+    here, others_here, each, requests_here, attempts_here, held_here, added = re.split(
         r"\n(?:Each of|`neurolink proxy status)", section("status.md", "/status\n")
     )
     assert below(first_cells(here)) - {"fallbackChain"} == set(paths(report))
     assert set(first_cells(others_here)) == set(paths(others[0]))
     assert below(first_cells(each)) == set(paths(accounts[0]))
     assert set(first_cells(requests_here)) == set(report["requests"][0])
+    assert set(first_cells(attempts_here)) == set(report["requests"][0]["attempts"][0])
     assert set(first_cells(held_here)) == set(report["held"][0])
     of_its_own = [key for key in first_cells(added) if "." not in key]
     assert of_its_own == ["running", "url", "startTime"]  # what tests/cli sees of it

@@ -116,6 +116,7 @@ class Failover:
             attempt.cooldown = result.seconds
             attempt.backoff_level = result.level
             attempt.retry_after = result.retry_after
+            attempt.reason = result.reason
 
     @staticmethod
     def _next(exchange: Exchange, failure: Failure) -> Step:

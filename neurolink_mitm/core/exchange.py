@@ -188,6 +188,8 @@ class Attempt:
     """Reader of upstream's response; None until its head has arrived."""
     failure: Failure | None = None
     """Why it failed. If an addon sets this first, the request is not sent."""
+    reason: str = ""
+    """The same in words, as the pool has it."""
     upstream_response: UpstreamResponse | None = None
     """If it failed."""
     status: int | None = None

@@ -130,6 +130,9 @@ def test_requests_in_flight(sandbox: SandboxServer) -> None:
     expected = {"model": MODEL, "session": "s1", "state": "streaming", "account": "b", "attempt": 2}
     assert request | expected == request
     assert request["responseBytes"] > 0
+    attempts = [(a["account"], a["status"], a["reason"]) for a in request["attempts"]]
+    assert attempts == [("a", 529, "upstream trouble (529)"), ("b", 200, None)]
+    assert request["firstByteAt"] is not None
 
 
 def test_subscription_serves_claude_code_only(sandbox: SandboxServer) -> None:

@@ -71,6 +71,11 @@ class WaitingRoom:
         """Those that wait for an account to recover."""
         return [place for place in self.waiting if place.step.recovery]
 
+    def since(self, exchange: Exchange) -> float | None:
+        """Return when a request that waits was first held."""
+        place = self._places.get(exchange.request_id)
+        return place.since if place and place.waiting else None
+
     def ahead_of(self, exchange: Exchange) -> Place | None:
         """Return the first request that is held, may expect the same as `exchange`, and came before it."""
         if not self._places:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from neurolink_mitm.core.cost.budget import Metering
 from neurolink_mitm.core.pool.account_state import Ineligible
@@ -32,6 +32,8 @@ class CooldownResult:
     seconds: float
     level: int
     retry_after: float | None
+    reason: str = field(default="", compare=False)
+    """Why the attempt failed, in words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,9 +231,10 @@ class Pool(Choosing):
         self._touch(key)
         _count(state, failure, reason, now)
         if cooldown is None:
-            return CooldownResult(0.0, 0, wait)
+            return CooldownResult(0.0, 0, wait, reason)
         self.changes += 1
-        return CooldownResult(max(0.0, cooldown.until - now), max(0, cooldown.level - 1), wait)
+        seconds, level = max(0.0, cooldown.until - now), max(0, cooldown.level - 1)
+        return CooldownResult(seconds, level, wait, reason)
 
     def cooldowns(self) -> dict[str, PersistedState]:
         """Return all cooldowns by account key, as `restore` takes them."""

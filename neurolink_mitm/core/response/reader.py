@@ -26,7 +26,6 @@ START_LIMIT = 64 * 1024
 """Bytes at the start of a stream that are searched for an error where they contain no event."""
 READ_LIMIT = 8 * HOLD_LIMIT
 """Bytes of a response that is no stream; of a longer one the token usage is not read."""
-
 _LEADING = frozenset({"message_start", "ping", "content_block_stop"})
 _EMPTY_AT_START = frozenset({"text", "thinking"})
 
@@ -46,6 +45,8 @@ class ResponseReader(ABC):
     """Whether the response is whole, by what it says itself."""
     size: int = 0
     """Bytes that have arrived."""
+    content_size: int = 0
+    """Bytes of text among them, as far as they are counted: in a stream."""
     error: str = ""
     """Type of the error that upstream reported after the release; empty if there is none."""
 
@@ -221,8 +222,10 @@ class EventStreamReader(ResponseReader):
         return rest + (rest[-1:] if ends_in_line else b"\n\n")  # CR and LF would be one end
 
     def _see(self, event: SseEvent) -> None:
-        if event.name == "content_block_delta" and self.released:
-            return
+        if event.name == "content_block_delta":
+            self.content_size += text_size(event.data)
+            if self.released:
+                return
         if event.name == "message":  # no name was given
             event = event._replace(name=type_of(event.data))
         self.started = self.started or event.name == "message_start"
@@ -299,3 +302,21 @@ def carries_content(event: SseEvent) -> bool:
     except UNREADABLE:
         return True
     return block.type not in _EMPTY_AT_START
+
+
+def text_size(delta: bytes) -> int:
+    """Return about how many bytes of text a `content_block_delta` has; a signature is none.
+
+    Nothing is parsed, as it is asked for each event: it is what stands between the quotes of the value behind the
+    delta's type. Anthropic pads its events with spaces, which don't count.
+    """
+    inner = delta.find(b'"delta"', 0, 120)
+    kind = delta.find(b'_delta"', inner, inner + 60) if inner >= 0 else -1
+    if kind < 0 or delta.endswith(b"signature", 0, kind):
+        return 0
+    start = kind
+    for _ in range(4):  # the type's end, its key's two quotes, the value's first one
+        start = delta.find(b'"', start) + 1
+        if not start:
+            return 0
+    return max(0, delta.rfind(b'"') - start)

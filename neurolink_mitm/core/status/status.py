@@ -158,7 +158,7 @@ def _begun(
         "uptime": round(now - running.started_at, 1),
         "version": __version__,
         "stats": stats,
-        **running.in_flight.report(now, shown),
+        **running.in_flight.report(now, shown, running.waiting),
         "held": held_report(running.waiting, running.pool, now, shown),
         "clockSkew": _clock_skew(running.refresher),
         "fallbackChain": [_entry(a, running, now) for a in running.pool.fallbacks if a.model],

@@ -20,6 +20,7 @@ from neurolink_mitm.core.response.reader import (
     ResponseReader,
     WholeReader,
     carries_content,
+    text_size,
 )
 from neurolink_mitm.core.response.sse import SseEvent, SseReader, encode
 
@@ -622,3 +623,36 @@ def test_a_whole_answer_that_can_not_be_read_is_passed_on(data: bytes) -> None:
     answer.feed(data)
     answer.end()
     assert answer.released
+
+
+@pytest.mark.parametrize(
+    ("delta", "size"),
+    [
+        ('{"type":"text_delta","text":"Hello"}', 5),
+        ('{"type": "text_delta", "text": "Hello"}', 5),
+        ('{"type":"text_delta","text":"Hello"}}        ', 5),
+        ('{"type":"text_delta","text":"a \\"text\\":\\"b\\""}', 16),
+        ('{"type":"text_delta","text":""}', 0),
+        ('{"type":"thinking_delta","thinking":"Hmm"}', 3),
+        ('{"type":"input_json_delta","partial_json":"{}"}', 2),
+        ('{"type":"signature_delta","signature":"' + "x" * 900 + '"}', 0),
+        ('{"type":"x_delta"}', 0),
+        ('{"type":"x_delta","y":7}', 0),
+        ("null", 0),
+        ('"', 0),
+    ],
+    ids=[
+        "text", "with spaces", "padded", "with quotes", "empty", "thinking", "a tool's input", "a signature",
+        "no text", "a number", "null", "a quote",
+    ],
+)  # fmt: skip
+def test_the_size_of_text(delta: str, size: int) -> None:
+    event = f'{{"type":"content_block_delta","index":0,"delta":{delta}}}'
+    assert text_size(event.encode()) == size
+
+
+def test_the_text_of_a_stream_is_counted() -> None:
+    reader = EventStreamReader()
+    for text in ("one", "seventeen"):
+        reader.feed(event("content_block_delta", delta={"type": "text_delta", "text": text}))
+    assert reader.content_size == len("one" + "seventeen")

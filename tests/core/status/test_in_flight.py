@@ -8,8 +8,11 @@ import pytest
 from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.exchange import Exchange, Hold, Kind, Pause
 from neurolink_mitm.core.failover.errors import Failure
+from neurolink_mitm.core.failover.waiting import WaitingRoom
+from neurolink_mitm.core.response.reader import OpaqueReader, ResponseReader
+from neurolink_mitm.core.response.usage import TokenUsage
 from neurolink_mitm.core.status.in_flight import LISTED, InFlight, State, state_of
-from tests.fakes import NOW, make_account, make_attempt, make_exchange
+from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_other
 
 WORK = make_account("work")
 UPSTREAM = {"ready": True, "reader": None}
@@ -63,7 +66,27 @@ def test_a_streamed_request() -> None:
             client_key=ClientKey("ann", "", 0),
             session_id="s1",
             agent_id="a1",
-            attempts=[make_attempt(WORK, **FAILED), make_attempt(WORK, number=2, ready=True)],
+            attempts=[
+                make_attempt(
+                    WORK,
+                    **FAILED,
+                    status=429,
+                    ended_at=NOW + 0.5,
+                    reason="rate limit (429)",
+                    connect_seconds=0.01,
+                    tls_seconds=0.02,
+                ),
+                make_attempt(
+                    make_other("openai", "gpt"),
+                    number=2,
+                    sent_at=NOW + 0.6,
+                    ready=True,
+                    status=200,
+                    wait_seconds=0.25,
+                    reader=OpaqueReader(size=900, content_size=400),
+                ),
+            ],
+            first_byte_at=NOW + 1,
         ),
         now=NOW + 1.5,
     )
@@ -76,12 +99,45 @@ def test_a_streamed_request() -> None:
         "session": "s1",
         "agent": "a1",
         "state": "streaming",
-        "account": "work",
+        "account": "openai/gpt",
         "attempt": 2,
+        "attempts": [
+            {
+                "number": 1,
+                "account": "work",
+                "provider": "anthropic",
+                "model": None,
+                "since": "2025-10-09T08:53:20.000Z",
+                "endedAt": "2025-10-09T08:53:20.500Z",
+                "status": 429,
+                "errorType": "http_429",
+                "reason": "rate limit (429)",
+                "connectMs": 30.0,
+                "waitMs": None,
+            },
+            {
+                "number": 2,
+                "account": "openai/gpt",
+                "provider": "openai",
+                "model": "gpt",
+                "since": "2025-10-09T08:53:20.600Z",
+                "endedAt": None,
+                "status": 200,
+                "errorType": None,
+                "reason": None,
+                "connectMs": 0.0,
+                "waitMs": 250.0,
+            },
+        ],
         "since": "2025-10-09T08:53:20.000Z",
         "ageMs": 1500,
+        "heldSince": None,
         "heldUntil": None,
-        "responseBytes": 0,
+        "heldFor": None,
+        "heldMs": 0,
+        "firstByteAt": "2025-10-09T08:53:21.000Z",
+        "responseBytes": 900,
+        "outputTokens": 100,
     }
 
 
@@ -90,6 +146,53 @@ def test_a_held_request_is_on_no_account() -> None:
     [request] = listed(asking(attempts=[failed], step=Hold(NOW + 60, "", recovery=True)))
     assert (request["account"], request["attempt"]) == (None, 1)
     assert request["heldUntil"] == "2025-10-09T08:54:20.000Z"
+
+
+def test_since_when_a_request_is_held_and_what_for() -> None:
+    registry, room = InFlight(), WaitingRoom()
+    step = Hold(NOW + 60, "waits for anthropic:work", recovery=True)
+    exchange = asking(step=step, held_seconds=1.5)
+    registry.add(exchange)
+    room.enter(exchange, step, NOW + 2, 0.0, lambda: None)
+    [request] = registry.report(NOW + 3, room=room)["requests"]  # type: ignore[misc]
+    names = ("heldSince", "heldFor", "heldMs")
+    assert [request[name] for name in names] == [
+        "2025-10-09T08:53:22.000Z", "waits for anthropic:work", 1500,
+    ]  # fmt: skip
+
+
+def test_an_attempt_is_listed_from_when_its_account_is_chosen() -> None:
+    """Before that it is none: a held request has a current attempt without an account."""
+    failed = make_attempt(WORK, **FAILED)
+    chosen = make_attempt(WORK, number=2, sent=False, sent_at=NOW + 1, reader=None)
+    unchosen = make_attempt(number=2, sent=False, sent_at=0.0, reader=None)
+    for current, numbers in ((failed, [1]), (chosen, [1, 2]), (unchosen, [1])):
+        exchange = asking(attempts=[failed])
+        exchange.attempt = current
+        [request] = listed(exchange)
+        assert [each["number"] for each in request["attempts"]] == numbers
+
+
+def test_the_latest_of_many_attempts() -> None:
+    many = [make_attempt(WORK, number=number, **FAILED) for number in range(1, 500)]
+    [request] = listed(asking(attempts=many))
+    assert [each["number"] for each in request["attempts"]] == list(range(480, 500))
+
+
+@pytest.mark.parametrize(
+    ("reader", "tokens"),
+    [
+        (None, None),
+        (OpaqueReader(size=900), None),
+        (OpaqueReader(content_size=400, usage=TokenUsage(output_tokens=1)), 100),
+        (OpaqueReader(content_size=4, usage=TokenUsage(output_tokens=8)), 8),
+        (OpaqueReader(content_size=400, usage=TokenUsage(None, "end_turn", 1, 120)), 120),
+    ],
+    ids=["no response", "not read", "estimated", "more than estimated", "at its end"],
+)
+def test_tokens_of_the_response_so_far(reader: ResponseReader | None, tokens: int | None) -> None:
+    [request] = listed(asking(attempts=[make_attempt(WORK, ready=True, reader=reader)]))
+    assert request["outputTokens"] == tokens
 
 
 def test_what_clients_call_things_is_cut_and_masked() -> None:
