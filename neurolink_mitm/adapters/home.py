@@ -50,6 +50,11 @@ class Home:
         return self.root / "proxy-config.edit.yaml"
 
     @property
+    def config_history(self) -> Path:
+        """Earlier versions of configuration files, for undo."""
+        return self.root / "config-history"
+
+    @property
     def clients(self) -> Path:
         return self.root / "clients.json"
 

@@ -198,6 +198,13 @@ def _named(resolved: object) -> object:
     return {**resolved, "accounts": {**resolved["accounts"], "anthropic": named}}
 
 
+def account_names(document: object, env: Mapping[str, str]) -> list[str]:
+    """Return the names of the accounts in a document, one an entry; what is no entry has the name ``."""
+    accounts = value_at(_named(resolve_all(document, env)[0]), ("accounts", "anthropic"))
+    names = (value_at(each, ("name",)) for each in accounts) if isinstance(accounts, list) else ()
+    return [name if isinstance(name, str) else "" for name in names]
+
+
 def _duplicates(resolved: object) -> Iterator[ConfigFault]:
     """Yield account names that are used twice in the document, which may have other faults too."""
     accounts = value_at(resolved, ("accounts", "anthropic"))

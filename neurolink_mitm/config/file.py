@@ -22,13 +22,16 @@ DEEPEST = 100
 _Loader: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def load(path: Path, env: Mapping[str, str], *, required: bool = True) -> LoadedConfig:
+def load(
+    path: Path, env: Mapping[str, str], *, required: bool = True, content: bytes | None = None
+) -> LoadedConfig:
     """Read and check a configuration; `${VAR}` comes from `env`. `.json` is read as JSON, all else as YAML.
 
-    A missing file is an empty configuration, unless it is `required`. Raises `ConfigError`.
+    A missing file is an empty configuration, unless it is `required`. `content` is checked in place of that of `path`.
+    Raises `ConfigError`.
     """
     try:
-        data = _content(path)
+        data = _content(path) if content is None else content
     except FileNotFoundError as e:
         if required:
             raise ConfigError(f"{path}: no such file") from e
@@ -43,9 +46,20 @@ def read_document(path: Path) -> object:
     return _checked(path, _content(path))
 
 
+def is_json(path: Path) -> bool:
+    return path.suffix.lower() == ".json"
+
+
+def document_of(path: Path, content: bytes) -> object:
+    """Return the document in `content`, that of `path`, before `${VAR}` is resolved. Raises `ConfigError`."""
+    if len(content) > LARGEST:
+        raise ConfigError(f"{path}: is larger than {LARGEST} bytes")
+    return _checked(path, content)
+
+
 def _checked(path: Path, data: bytes) -> object:
     try:
-        return _document(data, path.suffix)
+        return _document(data, is_json(path))
     except _Unreadable as e:
         raise ConfigError(*(f"{path}: {line}" for line in e.lines)) from e.__cause__
 
@@ -71,12 +85,12 @@ def _content(path: Path) -> bytes:
     return data
 
 
-def _document(data: bytes, suffix: str) -> object:
+def _document(data: bytes, json_file: bool) -> object:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as e:
         raise _Unreadable("is not a text file (UTF-8)") from e
-    return _json(text) if suffix.lower() == ".json" else _yaml(text)
+    return _json(text) if json_file else _yaml(text)
 
 
 def _json(text: str) -> object:

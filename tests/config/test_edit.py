@@ -12,19 +12,28 @@ from neurolink_mitm.adapters.files import ChangedError
 from neurolink_mitm.config.edit import (
     NotEditableError,
     copy_for_editing,
-    in_yaml,
+    edited,
     order,
     primary,
     set_order,
     set_primary,
     swap_in,
 )
+from neurolink_mitm.config.editable import Change
 from neurolink_mitm.config.file import load
 from neurolink_mitm.core.logs.audit import Actor
+from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.records.audit import changes
 
 EXAMPLE = Path(__file__).parents[2] / "configs" / "proxy.yaml"
 ENV = {"KEY_1": "sk-ant-test-1", "KEY_2": "k", "CLIENT_KEY": "c", "OPENAI_API_KEY": "o"}
+
+YAML = Path("proxy-config.yaml")
+
+
+def in_yaml(text: str, *changes: Change) -> str:
+    return edited(YAML, text.encode(), changes, ENV).decode()
+
 
 TEXTS = [
     pytest.param("", id="empty"),
@@ -73,7 +82,7 @@ def test_the_example_changes_by_one_line() -> None:
     assert in_yaml(new, primary(None)) == old
 
 
-@pytest.mark.parametrize("label", ["12", "yes", "null", "1e3", "a: b", "#x", "ä", "${X}", '"'])
+@pytest.mark.parametrize("label", ["12", "yes", "null", "1e3", "a: b", "#x", "ä", "$X", '"'])
 def test_any_label_is_read_back_as_it_is(label: str) -> None:
     new = in_yaml("version: 1\nrouting: {strategy: fill-first}\n", primary(label))
     assert yaml.safe_load(new)["routing"]["primary-account"] == label
@@ -82,17 +91,172 @@ def test_any_label_is_read_back_as_it_is(label: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        pytest.param("---\nversion: 1\n...\n", id="end of document"),
+        pytest.param("--- # only\n...\n", id="end of document"),
         pytest.param("a: &x {strategy: fill-first}\nrouting: *x\n", id="alias"),
         pytest.param(
-            "routing: {\n  strategy: fill-first,\n  primary-account: old}\n",
-            id="flow of several lines",
+            "routing: {\n  primary-account: &p old, # why\n  account-order: [*p]}\n",
+            id="its anchor is used",
         ),
     ],
 )
 def test_what_can_not_be_changed_safely_is_refused(text: str) -> None:
     with pytest.raises(NotEditableError, match="by hand"):
         in_yaml(text, primary("work"))
+
+
+def account(name: str, key: str, value: object) -> Change:
+    return Change(("accounts", "anthropic", name, key), value)  # type: ignore[arg-type]
+
+
+def routing(key: str, value: object) -> Change:
+    return Change(("routing", key), value)  # type: ignore[arg-type]
+
+
+LISTED = (
+    'accounts:\n  anthropic:\n  - name: a # one\n    weight: &w 2\n  - {name: "b", apiKey: k}\n'
+)
+CHAIN = """\
+routing:
+  fallback-chain:
+    # cheap first
+    - provider: openai # mine
+      model: gpt-4o-mini
+    # then the other
+
+    - {provider: groq, model: "x"} # theirs
+"""
+
+EDITS = [
+    pytest.param(
+        LISTED, account("a", "weight", 3), LISTED.replace("&w 2", "&w 3"), id="an anchor"
+    ),
+    pytest.param(
+        LISTED, account("a", "rateLimit", 60),
+        LISTED.replace("&w 2\n", "&w 2\n    rateLimit: 60\n"), id="an account's new key",
+    ),
+    pytest.param(
+        LISTED, account("b", "enabled", False),
+        LISTED.replace('{name: "b"', '{enabled: false, name: "b"'), id="an account in flow style",
+    ),
+    pytest.param(
+        LISTED, account("c", "priority", -1), LISTED + "  - {name: c, priority: -1}\n",
+        id="a stored login without an entry",
+    ),
+    pytest.param(
+        "version: 1", account("a b", "excludedModels", ["claude-opus-*"]),
+        "version: 1\naccounts:\n  anthropic:\n    - {name: \"a b\", excludedModels: [claude-opus-*]}",
+        id="no accounts",
+    ),
+    pytest.param(
+        "accounts: {anthropic: []} # none\n", account("a", "weight", 0.5),
+        "accounts: {anthropic: [{name: a, weight: 0.5}]} # none\n", id="an empty list of accounts",
+    ),
+    pytest.param(
+        "accounts: {anthropic: [{name: a, weight: 5, priority: 1}]}\n", account("a", "weight", None),
+        "accounts: {anthropic: [{name: a, priority: 1}]}\n", id="an account's key away",
+    ),
+    pytest.param(
+        "accounts: {anthropic: [{apiKey: x}, {apiKey: y}]}\n", account("unnamed-2", "weight", 2),
+        "accounts: {anthropic: [{apiKey: x}, {weight: 2, apiKey: y}]}\n", id="without a name",
+    ),
+    pytest.param(
+        "accounts: {anthropic: [{name: 'x'}, {name: '${KEY_2}'}]}\n", account("k", "weight", 2),
+        "accounts: {anthropic: [{name: 'x'}, {weight: 2, name: '${KEY_2}'}]}\n", id="name from a variable",
+    ),
+    pytest.param(
+        CHAIN, routing("fallbackChain", [{"provider": "groq", "model": "x"}]),
+        CHAIN.replace("    - provider: openai # mine\n      model: gpt-4o-mini\n", ""), id="an item away",
+    ),
+    pytest.param(
+        CHAIN,
+        routing("fallbackChain", [
+            {"provider": "openai", "model": "gpt-4o-mini"}, {"provider": "vertex", "model": "g"},
+            {"provider": "groq", "model": "x"},
+        ]),
+        CHAIN.replace("4o-mini\n", "4o-mini\n    - {provider: vertex, model: g}\n"), id="an item between",
+    ),
+    pytest.param(
+        CHAIN, routing("fallbackChain", []), "routing:\n    # cheap first\n    # then the other\n\n",
+        id="a list away, its comments stay",
+    ),
+    pytest.param(
+        "routing:\n  passthrough-models: [a,\n    b] # c\n", routing("passthroughModels", ["b"]),
+        "routing:\n  passthrough-models: [b] # c\n", id="a list of two lines",
+    ),
+    pytest.param(
+        "logging: {capture-bodies: off}\n", Change(("logging", "captureBodies"), "all"),
+        "logging: {capture-bodies: all}\n", id="off without quotes",
+    ),
+    pytest.param(
+        "logging: {capture-bodies: 'all'}\n", Change(("logging", "captureBodies"), "off"),
+        "logging: {capture-bodies: 'off'}\n", id="quotes stay",
+    ),
+    pytest.param(
+        "d: &d {hold: 5}\nrouting:\n  <<: *d\n", routing("hold", 7),
+        "d: &d {hold: 5}\nrouting:\n  <<: *d\n  hold: 7\n", id="over a merged key",
+    ),
+    pytest.param(
+        "d: &d 5\nrouting:\n  hold: *d # as d\n", routing("hold", 7),
+        "d: &d 5\nrouting:\n  hold: 7 # as d\n", id="in place of an alias",
+    ),
+    pytest.param(
+        "routing:\n  hold: ${H:-5}\ntimeouts:\n", routing("hold", 1e22),
+        "routing:\n  hold: 1.0e+22\ntimeouts:\n", id="in place of a variable",
+    ),
+    pytest.param(
+        "\ufeffrouting:\r\n  hold: 5 # x\r\n\r\n", Change(("timeouts", "firstEvent"), 9),
+        "\ufeffrouting:\r\n  hold: 5 # x\r\ntimeouts:\r\n  first-event: 9\r\n\r\n", id="BOM and CRLF",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "change", "new"), EDITS)
+def test_one_value_changes_and_every_other_character_stays(
+    old: str, change: Change, new: str
+) -> None:
+    made = edited(YAML, old.encode(), [change], ENV).decode()
+    assert made == new
+
+
+JSON = '{\n\t"version": 1,\n\t"routing": {"strategy": "fill-first"},\n\t"timeouts": {\n\t\t"idle": 5\n\t}\n}'
+
+
+@pytest.mark.parametrize(
+    ("old", "change", "new"),
+    [
+        pytest.param(JSON, Change(("timeouts", "idle"), 60), JSON.replace("5", "60"), id="number"),
+        pytest.param(
+            JSON, Change(("timeouts", "connect"), 1),
+            JSON.replace('"idle"', '"connect": 1,\n\t\t"idle"'), id="new key",
+        ),
+        pytest.param(
+            JSON, account("a", "weight", 2),
+            JSON.replace('"version"', '"accounts": {"anthropic": [{"name": "a", "weight": 2}]},\n\t"version"'),
+            id="account",
+        ),
+        pytest.param("", Change(("timeouts", "idle"), 60), '{\n  "timeouts": {\n    "idle": 60\n  }\n}\n', id="empty"),
+    ],
+)  # fmt: skip
+def test_json_keeps_its_form(old: str, change: Change, new: str) -> None:
+    assert edited(Path("c.json"), old.encode(), [change], ENV).decode() == new
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("d: &d {hold: 5}\nrouting: {<<: *d}\n", id="merged"),
+        pytest.param("routing: {hold: &h 5, daily-cap-usd: *h}\n", id="anchor with an alias"),
+        pytest.param("routing: [\n", id="broken"),
+        pytest.param("routing: {hold: 1}\nrouting: {hold: 2}\n", id="twice"),
+        pytest.param("routing: [hold]\n", id="no section"),
+        pytest.param("routing: {hold: # why\n  5}\n", id="comment within"),
+    ],
+)
+def test_what_would_change_more_is_refused(text: str) -> None:
+    with pytest.raises((NotEditableError, ConfigError)):
+        in_yaml(text, Change(("routing", "hold"), None), Change(("routing", "hold"), 3))
+    with pytest.raises((NotEditableError, ConfigError)):
+        in_yaml(text, Change(("routing", "hold"), None))
 
 
 @pytest.fixture
@@ -159,7 +323,7 @@ def test_a_file_that_was_changed_meanwhile_is_left_so(tmp_path: Path, audit: Aud
         ("version: 1\n", "version: 1\nrouting:\n  account-order: [work, home]\n"),
         (
             "routing:\n  strategy: fill-first # why\n",
-            "routing:\n  account-order: [work, home]\n  strategy: fill-first # why\n",
+            "routing:\n  strategy: fill-first # why\n  account-order: [work, home]\n",
         ),
         (
             "routing:\n  accountOrder: [a] # mine\n",

@@ -1,0 +1,80 @@
+"""The configuration files of before: each edit keeps the version that it replaces, for undo."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from neurolink_mitm.adapters.files import private_directory, read, write_atomic
+
+MOST = 20
+"""Versions that are kept of one file; the oldest go."""
+
+
+def digest(content: bytes | None) -> str:
+    """Return what tells one version of a file from another."""
+    return "missing" if content is None else hashlib.sha256(content).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a file was until `at`, and the digest of what has replaced it."""
+
+    path: Path
+    at: float
+    replaced_by: str
+
+    def content(self) -> bytes:
+        """Return the file as it was. Raises `OSError`."""
+        return read(self.path) or b""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The earlier versions of `file`, in files of their own in `folder`, which is the owner's alone."""
+
+    folder: Path
+    file: Path
+    clock: Callable[[], float] = time.time
+
+    def keep(self, before: bytes, after: bytes) -> None:
+        """Keep `before`, which `after` is about to replace. Raises `OSError`."""
+        private_directory(self.folder)
+        stamp = f"{self.clock():017.6f}"
+        write_atomic(self.folder / f"{self._prefix}{stamp}-{digest(after)}", before, 0o600)
+        for version in self.versions()[:-MOST]:
+            self.forget(version)
+
+    def versions(self) -> list[Version]:
+        """Return all versions, the oldest first."""
+        with suppress(OSError):
+            names = sorted(
+                name for name in os.listdir(self.folder) if name.startswith(self._prefix)
+            )
+            return [version for name in names if (version := self._version(name))]
+        return []
+
+    def last(self) -> Version | None:
+        """Return the version that the last edit has replaced."""
+        return next(reversed(self.versions()), None)
+
+    def forget(self, version: Version) -> None:
+        with suppress(OSError):
+            version.path.unlink()
+
+    @property
+    def _prefix(self) -> str:
+        where = os.path.realpath(self.file)
+        return f"{hashlib.sha256(os.fsencode(where)).hexdigest()[:12]}-"
+
+    def _version(self, name: str) -> Version | None:
+        stamp, dash, after = name.removeprefix(self._prefix).partition("-")
+        try:
+            return Version(self.folder / name, float(stamp), after) if dash else None
+        except ValueError:
+            return None
