@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from neurolink_mitm.adapters.files import locked, read, write_atomic
@@ -10,9 +10,16 @@ from neurolink_mitm.core.pool.pauses import Pause, encode_pauses, parse_pauses
 
 LARGEST = 1_000_000
 
+Check = Callable[[Pause | None], object]
+"""Is called with the pause that an account has, before it is changed."""
+
 
 class PauseFileError(ValueError):
     """The file can't be used; the text is one line. It is never overwritten."""
+
+
+def any_pause(_: Pause | None) -> None:
+    """Let a pause be changed, whatever it is."""
 
 
 def read_pauses(path: Path) -> Mapping[str, Pause]:
@@ -26,19 +33,30 @@ def read_pauses(path: Path) -> Mapping[str, Pause]:
         raise PauseFileError(f"{path}: is broken: {e}; repair it, or delete it") from e
 
 
-def pause(path: Path, key: str, pause: Pause, now: float) -> None:
-    """Pause an account. Raises `PauseFileError`, `OSError`."""
+def pause(path: Path, key: str, pause: Pause, now: float, check: Check = any_pause) -> Pause | None:
+    """Pause an account; return the pause that it had. Raises `PauseFileError`, `OSError`, and what `check` raises."""
     with locked(path):
-        write_atomic(path, encode_pauses({**read_pauses(path), key: pause}, now))
+        pauses = read_pauses(path)
+        before = _lasting(pauses.get(key), now)
+        check(before)
+        write_atomic(path, encode_pauses({**pauses, key: pause}, now))
+    return before
 
 
-def resume(path: Path, key: str, now: float) -> bool:
-    """End the pause of an account; return whether there was one. Raises `PauseFileError`, `OSError`."""
+def resume(path: Path, key: str, now: float, check: Check = any_pause) -> Pause | None:
+    """End the pause of an account; return the one that it had. Raises as `pause` does."""
     if not path.exists():
-        return False
+        check(None)
+        return None
     with locked(path):
         pauses = dict(read_pauses(path))
-        ended = pauses.pop(key, None)
-        if ended is not None:
+        written = pauses.pop(key, None)
+        before = _lasting(written, now)
+        check(before)
+        if written is not None:
             write_atomic(path, encode_pauses(pauses, now))
-    return ended is not None and not ended.over(now)
+    return before
+
+
+def _lasting(pause: Pause | None, now: float) -> Pause | None:
+    return None if pause is None or pause.over(now) else pause

@@ -8,16 +8,11 @@ from typing import Any
 
 import click
 
-from neurolink_mitm.adapters.client_file import (
-    add_client,
-    change_client,
-    read_clients,
-    renew_client,
-    revoke_client,
-)
+from neurolink_mitm.accounts import clients as room
+from neurolink_mitm.adapters.client_file import read_clients
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.ui.groups import Group
-from neurolink_mitm.cli.ui.home import home
+from neurolink_mitm.cli.ui.home import audit, home
 from neurolink_mitm.cli.ui.options import Option, format_option
 from neurolink_mitm.cli.ui.terminal import print_report, say
 from neurolink_mitm.core.auth import client_keys as bounds
@@ -130,11 +125,10 @@ def add(name: str, form: str, **options: Any) -> None:
     Example: neurolink clients add laptop --daily-cap-usd 20
     """
     place = home()
-    place.create()
     limits = _limits(**options)
     try:
         first = not read_clients(place.clients)
-        key = add_client(place.clients, name, time.time(), **limits)
+        key = room.add(place, audit(), name, time.time(), **limits)
     except ValueError as e:
         fail(str(e), FAILED)
     print_report(form, {"name": name, "key": key}, lambda: f"{key}\n")
@@ -158,9 +152,8 @@ def set_limits(name: str, form: str, **options: Any) -> None:
     limits = _limits(**options)
     if not limits:
         fail("say what to change: --model, --rate, --daily-cap-usd or --hold", USAGE)
-    place = home()
     try:
-        changed = place.clients.exists() and change_client(place.clients, name, **limits)
+        changed = room.change(home(), audit(), name, **limits)
     except ValueError as e:
         fail(str(e), FAILED)
     if not changed:
@@ -193,13 +186,7 @@ def list_clients(form: str) -> None:
 
 
 def _limits_row(client: ClientKey) -> dict[str, Any]:
-    return {
-        "name": client.name,
-        "models": list(client.models),
-        "rate": client.rate,
-        "dailyCapUsd": client.daily_cap_usd,
-        "hold": client.hold,
-    }
+    return {"name": client.name, **room.limits_row(client)}
 
 
 def _row(client: ClientKey, use: ClientUse) -> dict[str, Any]:
@@ -280,9 +267,8 @@ def renew(name: str, form: str) -> None:
 
     Example: neurolink clients renew laptop
     """
-    place = home()
     try:
-        key = renew_client(place.clients, name) if place.clients.exists() else None
+        key = room.renew(home(), audit(), name)
     except ValueError as e:
         fail(str(e), FAILED)
     if key is None:
@@ -299,9 +285,8 @@ def revoke(name: str) -> None:
 
     Example: neurolink clients revoke laptop
     """
-    place = home()
     try:
-        revoked = place.clients.exists() and revoke_client(place.clients, name)
+        revoked = room.revoke(home(), audit(), name)
     except ValueError as e:
         fail(str(e), FAILED)
     if not revoked:

@@ -87,7 +87,8 @@ def set_primary(path: Path, label: str | None, audit: Audit) -> str | None:
     """
     before: str | None = _write(path, primary(label))
     if before != label:
-        audit.record("set-primary" if label else "clear-primary", label, before, label)
+        action = "set-primary" if label else "clear-primary"
+        audit.record(action, label or before, before, label)
     return before
 
 

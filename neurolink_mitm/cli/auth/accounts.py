@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from neurolink_mitm.accounts.order import UnknownAccountError
 from neurolink_mitm.cli.ui import home
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.ui.options import (
@@ -18,13 +19,10 @@ from neurolink_mitm.cli.ui.options import (
     provider_argument,
 )
 from neurolink_mitm.cli.ui.terminal import confirm, print_report, progress, say
-from neurolink_mitm.core.auth.credentials import PROVIDER
 
 if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.adapters.token_store import Credentials
     from neurolink_mitm.core.auth.credentials import StoredAccount
-    from neurolink_mitm.core.pool.accounts import Account
-    from neurolink_mitm.core.settings.values import Config
 
 Row = dict[str, Any]
 
@@ -37,32 +35,23 @@ def logout(label: str | None, force: bool) -> None:
 
     Example: neurolink auth logout work
     """
+    from neurolink_mitm.accounts.stored import log_out
+
     store = home.store()
     account = _chosen(store.read(), label)
     whose = f" ({account.email})" if account.email else ""
     question = f"Forget the account {account.label!r}{whose}?"
     if not force and not confirm(question, otherwise="pass --force to log out unasked"):
         fail("nothing was changed", FAILED)
-    if not store.remove(account.label):
-        fail(f"{account.label!r} is gone already", FAILED)
-    _resume(account.label)
-    if account.type == "oauth":
-        say(
-            "note: its tokens are forgotten here; end the session itself at https://claude.ai/settings"
-        )
+    try:
+        notes = log_out(home.home(), store, home.audit(), account, time.time())
+    except UnknownAccountError as e:
+        fail(str(e), FAILED)
+    for note in notes:
+        say(f"note: {note}")
     if home.configuration_or_default(None).routing.primary_account == account.label:
         say("note: routing.primary-account still names it: neurolink auth clear-primary")
     click.echo(f"logged out of {account.label!r}; a running proxy stops using it")
-
-
-def _resume(label: str) -> None:
-    """End a pause: another account may get this label."""
-    from neurolink_mitm.adapters.pause_file import PauseFileError, resume
-
-    try:
-        resume(home.home().pauses, PROVIDER + label, time.time())
-    except (OSError, PauseFileError) as e:
-        say(f"note: it may still be paused: {e}")
 
 
 @click.command()
@@ -72,9 +61,12 @@ def enable(label: str) -> None:
 
     Example: neurolink auth enable work
     """
-    store = home.store()
-    if not store.enable(label):
-        _unknown(label, store.read())
+    from neurolink_mitm.accounts import stored
+
+    try:
+        stored.enable(home.store(), home.audit(), label)
+    except UnknownAccountError as e:
+        fail(str(e), FAILED)
     click.echo(f"enabled {label!r}")
 
 
@@ -86,9 +78,12 @@ def disable(label: str, reason: str) -> None:
 
     Example: neurolink auth disable work --reason "on holiday"
     """
-    store = home.store()
-    if not store.disable(label, reason, time.time()):
-        _unknown(label, store.read())
+    from neurolink_mitm.accounts import stored
+
+    try:
+        stored.disable(home.store(), home.audit(), label, reason, time.time())
+    except UnknownAccountError as e:
+        fail(str(e), FAILED)
     click.echo(f"disabled {label!r}; neurolink auth enable takes that back")
 
 
@@ -113,10 +108,11 @@ def cleanup(force: bool, form: str) -> None:
     hint = "pass --force to remove them unasked"
     if entries and not force and not confirm(f"Remove {count}?", otherwise=hint):
         fail("nothing was removed", FAILED)
-    removed = remove_useless(store, {account.label for account, _ in entries}, time.time())
+    labels = {account.label for account, _ in entries}
+    removed = remove_useless(store, home.audit(), labels, time.time())
     report = {"removed": [{"label": label, "reason": reason} for label, reason in removed]}
-    labels = ", ".join(label for label, _ in removed)
-    print_report(form, report, lambda: f"removed: {labels}\n" if labels else "nothing to remove\n")
+    gone = ", ".join(label for label, _ in removed)
+    print_report(form, report, lambda: f"removed: {gone}\n" if gone else "nothing to remove\n")
 
 
 @click.command()
@@ -131,36 +127,23 @@ def refresh(provider: str, label: str | None, config: Path | None, form: str) ->
     """
     import asyncio
 
-    from neurolink_mitm.accounts.operations import refresh_logins
+    from neurolink_mitm.accounts.operations import refresh_logins, to_refresh
     from neurolink_mitm.accounts.report import refresh_row
 
     # what it logs is said below, once
     logging.getLogger("neurolink.refresh").addHandler(logging.NullHandler())
     settings = home.configuration(config)
-    logins = _logins(settings, label)
+    try:
+        logins = to_refresh(home.accounts(settings), label)
+    except ValueError as e:
+        fail(str(e), FAILED)
     with progress("refreshing …"):
         network = home.network(settings, config)
-        results = asyncio.run(refresh_logins(home.store(), settings, network, logins))
+        results = asyncio.run(refresh_logins(home.store(), home.audit(), settings, network, logins))
     rows = [refresh_row(result) for result in results]
     print_report(form, {"accounts": rows}, lambda: _text(rows))
     if any(row["trouble"] or not row["written"] for row in rows):
         raise SystemExit(FAILED)
-
-
-def _logins(settings: Config, label: str | None) -> list[Account]:
-    """Return the account `label`, or all, that can be refreshed."""
-    pool = home.accounts(settings)
-    named = [account for account in pool if label in (None, account.label)]
-    if label is not None and not named:
-        labels = ", ".join(account.label for account in pool) or "none yet"
-        fail(f"no account {label!r}; there are: {labels}", FAILED)
-    logins = [account for account in named if account.refreshable]
-    if label is not None and not logins:
-        fail(f"{label!r} has nothing to refresh: it is an API key or a long-lived token", FAILED)
-    return logins or fail(
-        "there is no login that could be refreshed; log in with: neurolink auth login anthropic",
-        FAILED,
-    )
 
 
 def _text(rows: list[Row]) -> str:
@@ -181,7 +164,9 @@ def _result(row: Row) -> str:
 
 
 def _chosen(credentials: Credentials, label: str | None) -> StoredAccount:
-    accounts = credentials.stored + ((credentials.legacy,) if credentials.legacy else ())
+    from neurolink_mitm.accounts.stored import every_stored, stored_account
+
+    accounts = every_stored(credentials)
     if label is None and len(accounts) == 1:
         return accounts[0]
     if label is None and accounts:
@@ -189,13 +174,7 @@ def _chosen(credentials: Credentials, label: str | None) -> StoredAccount:
         fail(f"which one? neurolink auth logout LABEL, with one of: {labels}", USAGE)
     if label is None:
         fail("no account is stored; log in with: neurolink auth login anthropic", FAILED)
-    named = (account for account in accounts if account.label == label)
-    return next(named, None) or _unknown(label, credentials)
-
-
-def _unknown(label: str, credentials: Credentials) -> NoReturn:
-    labels = ", ".join(account.label for account in credentials.stored)
-    have = (
-        f"there are: {labels}" if labels else "none is; log in with: neurolink auth login anthropic"
-    )
-    fail(f"no account {label!r} is stored; {have}", FAILED)
+    try:
+        return stored_account(credentials, label)
+    except UnknownAccountError as e:
+        fail(str(e), FAILED)

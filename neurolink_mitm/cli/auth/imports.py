@@ -57,12 +57,14 @@ def import_accounts(
     if program == "neurolink" and _is_own(path):
         _take_over(form, force=force, dry_run=dry_run)
         return
+    from neurolink_mitm.accounts.imports.take import take
+
     findings = _found(program, path)
     steps = _planned(findings, home.store().read().stored)
     runs = _running(findings) if any(step.shared for step in steps) else None
     if not dry_run:
         _check(findings, steps, runs, yes=yes, force=force)
-        steps = _stored(findings)
+        steps = take(home.store(), home.audit(), findings, time.time())
     report = _report(program, findings, steps, runs, dry_run=dry_run)
     print_report(form, report, lambda: "".join(_text(findings, report)))
 
@@ -75,12 +77,14 @@ def _is_own(path: Path | None) -> bool:
 
 
 def _take_over(form: str, *, force: bool, dry_run: bool) -> None:
+    from neurolink_mitm.accounts.imports.take import take_over
+
     store, own = home.store(), home.home()
     if dry_run:
         fail(
             f"{own.root} is our own home: the original's store is taken over when it is first read"
         )
-    conversion = store.take_over(force=force)
+    conversion = take_over(store, home.audit(), force=force)
     labels = conversion.labels if conversion else ()
     by_label = {account.label: account for account in store.read().stored}
     taken = [_identity(by_label[label]) for label in labels if label in by_label]
@@ -166,21 +170,6 @@ def _check(
         f"Take {logins} over?", otherwise="nothing was taken; pass --yes to take it unasked"
     ):
         fail("nothing was taken", FAILED)
-
-
-def _stored(findings: Findings) -> Sequence[Step]:
-    """Store what is taken, decided anew for what is stored by now."""
-    steps: list[Step] = []
-
-    def chosen(stored: tuple[StoredAccount, ...]) -> list[StoredAccount]:
-        steps[:] = _planned(findings, stored)
-        return [step.account for step in steps if step.account]
-
-    store = home.store()
-    if not any(entry.account for entry in findings.entries):
-        return _planned(findings, store.read().stored)
-    store.save_all(chosen)
-    return steps
 
 
 def _report(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
-from neurolink_mitm.cli.ui.home import configuration
+from neurolink_mitm.cli.ui.home import audit, configuration
 from neurolink_mitm.cli.ui.home import store as open_store
 from neurolink_mitm.cli.ui.options import (
     bare_label,
@@ -23,9 +23,10 @@ from neurolink_mitm.core.auth.credentials import StoredAccount, check_label
 from neurolink_mitm.core.redact.text import redact
 
 if TYPE_CHECKING:  # slow to import
+    from neurolink_mitm.accounts.credentials import NewCredential
     from neurolink_mitm.accounts.placement import Placement
     from neurolink_mitm.adapters.token_store import TokenStore
-    from neurolink_mitm.cli.auth.methods import LoginOptions, NewCredential
+    from neurolink_mitm.cli.auth.methods import LoginOptions
 
 METHOD_NAMES = ("oauth", "api-key", "create-api-key", "setup-token", "import")
 
@@ -68,6 +69,7 @@ def login(
 
     Example: neurolink auth login anthropic --add --label work
     """
+    from neurolink_mitm.accounts.credentials import shadowed
     from neurolink_mitm.accounts.operations import save_login
     from neurolink_mitm.cli.auth.methods import METHODS, LoginOptions
 
@@ -86,12 +88,8 @@ def login(
     settings = configuration(config)
     obtained = METHODS[method](options, settings)
     placement = _placed(obtained, store, options)
-    account = save_login(store, obtained.account, placement)
-    own_key = any(each.name == account.label and each.api_key for each in settings.accounts)
-    shadowed = (
-        f"the configuration has an apiKey of its own for {account.label!r}, and that one is used"
-    )
-    for note in (placement.note, obtained.note, own_key and shadowed):
+    account = save_login(store, audit(), obtained.account, placement)
+    for note in (placement.note, obtained.note, shadowed(account.label, settings)):
         if note:
             say(f"note: {note}")
     _report(account, method, placement, form)

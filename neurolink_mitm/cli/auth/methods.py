@@ -11,13 +11,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from neurolink_mitm.accounts.credentials import (
+    NewCredential,
+    from_key,
+    from_new_key,
+    from_setup_token,
+    from_tokens,
+    try_key,
+)
 from neurolink_mitm.accounts.login_callback import Callback, can_be_caught
 from neurolink_mitm.adapters.oauth_client import Login, LoginError, OAuthClient
 from neurolink_mitm.claude_code.login import ImportFailed, read_login
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.ui.home import network
 from neurolink_mitm.cli.ui.terminal import ask_hidden, progress, say
-from neurolink_mitm.core.auth.credentials import StoredAccount, check_key, check_setup_token
+from neurolink_mitm.core.auth.credentials import check_key, check_setup_token
 from neurolink_mitm.core.auth.oauth import Tokens, split_pasted
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.redact.text import redact
@@ -42,17 +50,8 @@ class LoginOptions:
     config: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NewCredential:
-    """An account with its default label, and a note for its owner."""
-
-    account: StoredAccount
-    note: str | None = None
-
-
 def by_oauth(options: LoginOptions, config: Config) -> NewCredential:
-    tokens = _tokens(options, config)
-    return NewCredential(tokens.as_login(tokens.email or "account"))
+    return from_tokens(_tokens(options, config))
 
 
 def by_api_key(options: LoginOptions, config: Config) -> NewCredential:
@@ -69,7 +68,7 @@ def by_api_key(options: LoginOptions, config: Config) -> NewCredential:
             key = _good(take, _from_environment("ANTHROPIC_API_KEY", "--method api-key"))
     except LoginError as e:
         fail(f"the key was not stored: {redact(str(e))}", FAILED)
-    return NewCredential(StoredAccount("api-key", key))
+    return from_key(key)
 
 
 def by_new_api_key(options: LoginOptions, config: Config) -> NewCredential:
@@ -80,10 +79,7 @@ def by_new_api_key(options: LoginOptions, config: Config) -> NewCredential:
             key = _client(options, config).create_api_key(tokens.access_token)
     except LoginError as e:
         fail(redact(str(e)), FAILED)
-    # without the ids of the login: key and login are two accounts of the pool
-    label = f"{tokens.email}-key" if tokens.email else "api-key"
-    name = tokens.organization_name
-    return NewCredential(StoredAccount(label, key, email=tokens.email, organization_name=name))
+    return from_new_key(key, tokens)
 
 
 def by_setup_token(options: LoginOptions, config: Config) -> NewCredential:
@@ -92,11 +88,7 @@ def by_setup_token(options: LoginOptions, config: Config) -> NewCredential:
     else:
         text = _from_environment("CLAUDE_CODE_OAUTH_TOKEN", "--method setup-token")
         token = _good(check_setup_token, text)
-    note = (
-        "it was not tried, the first request will tell; and it can't be refreshed: when it ends, run"
-        " `claude setup-token` and log in again"
-    )
-    return NewCredential(StoredAccount("setup-token", token), note)
+    return from_setup_token(token)
 
 
 def by_import(options: LoginOptions, config: Config) -> NewCredential:
@@ -222,10 +214,8 @@ def _caught(client: OAuthClient, redirect_uri: str, *, browser: bool) -> Tokens:
 
 def _try(key: Secret, options: LoginOptions, config: Config) -> None:
     """Ask upstream whether it takes the key. Raises `LoginError`."""
-    own = next((each for each in config.accounts if each.name == options.label), None)
-    url = own.base_url if own and own.base_url else config.default_base_url
     with progress("trying the key …"):
-        _client(options, config).check_api_key(key, url, own.proxy_url if own else None)
+        try_key(_client(options, config), key, options.label, config)
 
 
 def _client(options: LoginOptions, config: Config) -> OAuthClient:

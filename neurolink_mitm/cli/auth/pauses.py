@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,7 @@ def pause(
     now = time.time()
     until = _end(duration, moment, now)
     _check_labels([label], _rows(config))
-    pauses.pause(home.home(), PROVIDER + label, until, now, reason)
+    pauses.pause(home.home(), home.audit(), PROVIDER + label, until, now, reason)
     end = "" if until is None else f" until {reset_time(until, now)}"
     click.echo(f"paused {label!r}{end}; neurolink auth resume takes that back")
     if not any(row["state"] in ("ready", "expired", "cooling") for row in _rows(config)):
@@ -59,7 +58,7 @@ def resume(label: str, config: Path | None) -> None:
     """
     from neurolink_mitm.accounts import pauses
 
-    if pauses.resume(home.home(), PROVIDER + label, time.time()):
+    if pauses.resume(home.home(), home.audit(), PROVIDER + label, time.time()):
         click.echo(f"resumed {label!r}")
         return
     _check_labels([label], _rows(config))
@@ -84,6 +83,8 @@ def order(labels: Sequence[str], clear: bool, config: Path | None, form: str) ->
     labels = [bare_label(each) for each in labels]
     if clear and labels:
         fail("--clear takes no LABEL", USAGE)
+    from neurolink_mitm.accounts.order import order_notes
+
     configured = home.configuration(config).routing.account_order
     if twice := next((each for each in labels if labels.count(each) > 1), None):
         fail(f"{twice!r} is named twice", USAGE)
@@ -93,7 +94,7 @@ def order(labels: Sequence[str], clear: bool, config: Path | None, form: str) ->
         configured = tuple(labels)
     rows = _rows(config)
     used = [row["label"] for row in rows if row["state"] != "duplicate"]
-    for note in _notes(labels, rows):
+    for note in order_notes(labels, rows):
         say(f"note: {note}")
     text = f"order of use: {', '.join(used)}\n" if used else "no accounts yet\n"
     print_report(form, {"order": used, "configured": list(configured)}, lambda: text)
@@ -121,12 +122,12 @@ def _rows(config: Path | None) -> list[Row]:
 
 
 def _check_labels(labels: Sequence[str], rows: Sequence[Row]) -> None:
-    from neurolink_mitm.core.pool.accounts import unknown_account
+    from neurolink_mitm.accounts.order import UnknownAccountError, check_labels
 
-    known = [row["label"] for row in rows]
-    for label in labels:
-        if label not in known:
-            fail(unknown_account(label, known), FAILED)
+    try:
+        check_labels(labels, rows)
+    except UnknownAccountError as e:
+        fail(str(e), FAILED)
 
 
 def _write(config: Path | None, labels: Sequence[str]) -> None:
@@ -138,21 +139,3 @@ def _write(config: Path | None, labels: Sequence[str]) -> None:
         set_order(config or home.home().config, labels, home.audit())
     except NotEditableError as e:
         fail(f"{config or home.home().config}: {e}", FAILED)
-
-
-def _notes(labels: Sequence[str], rows: Sequence[Row]) -> list[str]:
-    """Return why accounts are used in another order than they are named in."""
-    at = {row["label"]: number for number, row in enumerate(rows)}
-    kinds = {row["label"]: row for row in rows}
-    notes = []
-    for first, second in pairwise(labels):
-        if at[first] < at[second]:
-            continue
-        row = kinds[second]
-        why = "has a higher priority, or is listed with it"
-        if row["primary"]:
-            why = "is the primary account"
-        elif row["type"] != kinds[first]["type"] and row["type"] == "oauth":
-            why = "is a subscription, and they come before API keys of the same priority"
-        notes.append(f"{second!r} stays before {first!r}: it {why}")
-    return notes

@@ -20,15 +20,12 @@ def set_primary_account(label: str, config: Path | None) -> None:
 
     Example: neurolink auth set-primary work
     """
-    named = [account.name for account in configuration(config).accounts]
-    labels = [*dict.fromkeys((*(each.label for each in store().read().stored), *named))]
-    if label not in labels:
-        have = (
-            f"there are: {', '.join(labels)}"
-            if labels
-            else "there is none yet: neurolink auth login anthropic"
-        )
-        fail(f"no account {label!r}; {have}", FAILED)
+    from neurolink_mitm.accounts.order import UnknownAccountError, check_primary
+
+    try:
+        check_primary(label, store().read().stored, configuration(config))
+    except UnknownAccountError as e:
+        fail(str(e), FAILED)
     _write(config, label)
     click.echo(f"primary account: {label}")
 

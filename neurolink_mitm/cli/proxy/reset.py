@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 import click
 
+from neurolink_mitm.accounts.resets import record_resets, reset_file
+from neurolink_mitm.adapters.audit import Audit
+from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.persisted_state import read_cooldowns
 from neurolink_mitm.adapters.state_file import ProxyState
 from neurolink_mitm.cli.ui import http_client
 from neurolink_mitm.cli.ui.exits import FAILED, fail
-from neurolink_mitm.cli.ui.home import home
-from neurolink_mitm.cli.ui.options import bare_label
+from neurolink_mitm.cli.ui.home import audit, home
 from neurolink_mitm.cli.ui.running import admin_headers, running_states
 
 
@@ -27,16 +30,27 @@ def command(account: str | None) -> None:
     """
     running = running_states()
     try:
-        labels = reset_running(running, account) if running else _reset_file(account)
-    except ResetError as e:
+        labels = (
+            reset_running(running, account, home(), audit())
+            if running
+            else reset_file(home(), audit(), account)
+        )
+    except (ResetError, ValueError) as e:
         fail(str(e), FAILED)
     click.echo(f"reset: {', '.join(labels)}" if labels else "nothing to reset")
 
 
-def reset_running(running: Sequence[ProxyState], account: str | None) -> list[str]:
+def reset_running(
+    running: Sequence[ProxyState], account: str | None, home: Home, audit: Audit
+) -> list[str]:
     """Reset each proxy: it has cooldowns of its own. Return the labels. Raises `ResetError`."""
-    labels = (label for state in running for label in _reset(state, account))
-    return list(dict.fromkeys(labels))
+    before = read_cooldowns(home.cooldowns)
+    labels: list[str] = []
+    for state in running:
+        new = [label for label in _reset(state, account) if label not in labels]
+        record_resets(audit, new, before)
+        labels += new
+    return labels
 
 
 def _reset(state: ProxyState, account: str | None) -> list[str]:
@@ -48,19 +62,3 @@ def _reset(state: ProxyState, account: str | None) -> list[str]:
         error = report.get("error") or {}
         raise ResetError(error.get("message") or f"the proxy on {state.url} {answered}")
     return list(report["reset"])
-
-
-def _reset_file(account: str | None) -> list[str]:
-    """Remove cooldowns from the file that the proxy reads at its next start."""
-    from neurolink_mitm.adapters.persisted_state import read_cooldowns, write_cooldowns
-
-    path = home().cooldowns
-    cooldowns = dict(read_cooldowns(path))
-    gone = [key for key in cooldowns if account in (None, key, bare_label(key))]
-    if account and not gone:
-        cooling = ", ".join(map(bare_label, cooldowns))
-        there = f"; there are some for: {cooling}" if cooling else ""
-        fail(f"no cooldown is kept for an account {account!r}{there}", FAILED)
-    if gone:
-        write_cooldowns(path, {key: cooldowns[key] for key in cooldowns if key not in gone})
-    return [*map(bare_label, gone)]
