@@ -107,6 +107,7 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--status", callback=_status,
             help="Only those with this status (429), class (5xx) or outcome (error).",
         ),
+        click.option("--model", help="Only those of which a model's name, asked or actual, holds this."),
         click.option("--session", help="Only those of the session that begins so."),
         click.option("--client", help="Only those with the key of this client."),
         click.option("--agent", help="Only those of the agent that begins so, and of those it started."),

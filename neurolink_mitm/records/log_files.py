@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -13,6 +13,8 @@ from typing import BinaryIO
 LONGEST = 1024 * 1024
 """Bytes of a line; longer ones are skipped."""
 _BLOCK = 256 * 1024
+_LARGE_BLOCK = 128 * 1024
+"""Bytes that are searched at once: to find a text in them keeps the GIL for a millisecond at most."""
 
 OnBytes = Callable[[int], object]
 
@@ -21,12 +23,15 @@ def files(
     directory: Path, family: str, since: float | None = None, until: float | None = None
 ) -> list[Path]:
     """Return the files of a family that may hold rows from `since` to `until`, the oldest first."""
-    by_day = {
-        day: path for path in directory.glob(f"{family}-*.jsonl") if (day := _day(path, family))
-    }
     first = _utc_day(since) if since is not None else date.min
     last = _utc_day(until) if until is not None else date.max
-    return [by_day[day] for day in sorted(by_day) if first <= day <= last]
+    return [path for day, path in by_day(directory, family).items() if first <= day <= last]
+
+
+def by_day(directory: Path, family: str) -> dict[date, Path]:
+    """Return the files of a family by their day, the oldest first."""
+    paths = directory.glob(f"{family}-*.jsonl")
+    return dict(sorted((day, path) for path in paths if (day := _day(path, family))))
 
 
 def _utc_day(seconds: float) -> date:
@@ -80,23 +85,58 @@ def _skip_line(file: BinaryIO) -> int:
 
 def lines_backwards(path: Path) -> Iterator[bytes]:
     """Yield the lines from the last to the first, without line ends."""
+    for _, lines in blocks_backwards(path):
+        yield from reversed(lines.split(b"\n"))
+
+
+def blocks_backwards(path: Path, end: int | None = None) -> Iterator[tuple[int, bytes]]:
+    """Yield blocks of whole lines, those before the offset `end` first, each with the offset of its start.
+
+    Lines longer than `LONGEST` are left out. Nothing is read ahead, and the file may grow, shrink or go meanwhile.
+    """
     try:
-        file = path.open("rb")
-    except FileNotFoundError:
+        file = path.open("rb", buffering=0)
+    except OSError:
         return
     with file:
-        at = file.seek(0, os.SEEK_END)
-        rest = b""
+        size = file.seek(0, os.SEEK_END)
+        at = size if end is None else min(end, size)
+        rest, skipping = b"", False  # the end of a line that begins before the block
         while at > 0:
-            start = max(0, at - _BLOCK)
-            file.seek(start)
-            rest = file.read(at - start) + rest
-            at = start
-            first, *whole = rest.split(b"\n")
-            yield from reversed(whole)
-            rest = first if len(first) <= LONGEST else b""
-        if rest:
-            yield rest
+            start = max(0, at - _LARGE_BLOCK)
+            block = os.pread(file.fileno(), at - start, start)
+            if skipping:
+                block = block[: block.rfind(b"\n") + 1]
+                skipping = not block
+            block += rest
+            at, first = start, block.find(b"\n") + 1 if start else 0
+            rest = block[: first or len(block)] if start else b""
+            if len(rest) > LONGEST:
+                rest, skipping = b"", True
+            if first or not start:
+                yield start + first, block[first:]
+
+
+def lines_with(path: Path, needle: Sequence[bytes]) -> list[bytes]:
+    """Return the lines that hold one of the texts in `needle`."""
+    lines: list[bytes] = []
+    for _, block in blocks_backwards(path):
+        spans = reversed(line_spans(block, needle).items())
+        lines += (block[start:end] for start, end in spans)
+    return lines[::-1]
+
+
+def line_spans(block: bytes, needle: Sequence[bytes]) -> dict[int, int]:
+    """Return where the lines that hold one of the texts in `needle` start and end, in order."""
+    spans: dict[int, int] = {}
+    for each in needle:
+        at = block.find(each)
+        while at >= 0:
+            end = block.find(b"\n", at)
+            end = len(block) if end < 0 else end
+            spans[block.rfind(b"\n", 0, at) + 1] = end
+            at = block.find(each, end)
+    return spans if len(needle) == 1 else dict(sorted(spans.items()))
 
 
 @dataclass(slots=True)

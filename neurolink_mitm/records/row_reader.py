@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -78,12 +80,9 @@ class RowReader:
             except UNREADABLE:
                 self.bad += bool(line.strip())
 
-    def read_all(
-        self, family: str, lines: Iterable[bytes], holding: bytes = b""
-    ) -> Iterator[dict[str, Any]]:
-        """Yield the rows of `family` with all their fields; lines without the bytes `holding` are skipped cheaply."""
-        candidates = (line for line in lines if holding in line)
-        for row in self.read(candidates, dict[str, Any]):
+    def read_all(self, family: str, lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+        """Yield the rows of `family` with all their fields."""
+        for row in self.read(lines, dict[str, Any]):
             try:
                 msgspec.convert(row, _TYPES[family])
                 yield row
@@ -117,6 +116,16 @@ def in_order(captured: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(captured, key=lambda row: (row.get("phase") == last, row.get("attempt") or 0))
 
 
+Needle = tuple[bytes, ...]
+"""Spellings of which a line holds at least one, or it is not selected: to search them costs less than to decode it."""
+
+
+def spellings(text: str) -> Needle:
+    """Return the text as JSON may have it within quotes: our writer escapes no letters, others do."""
+    plain = (json.dumps(text, ensure_ascii=ascii_only)[1:-1] for ascii_only in (False, True))
+    return tuple(dict.fromkeys(each.encode("utf-8", "surrogatepass") for each in plain))
+
+
 @dataclass(frozen=True, slots=True)
 class RequestFilter:
     """Selects requests. `status` is a number, `4xx` or `5xx`, or an outcome; ids may be given by their beginning."""
@@ -129,16 +138,19 @@ class RequestFilter:
     """The agent, or the one that started it."""
     user: str | None = None
     conversation: str | None = None
+    model: str | None = None
+    """A part of the model's name, of the one that was asked for or of the one that answered."""
+    request: str | None = None
 
-    def needles(self) -> tuple[bytes, ...]:
-        """Return bytes that each selected line holds: to search them costs less than to decode the line."""
+    def needles(self) -> tuple[Needle, ...]:
+        """Return what each selected line holds."""
         names = (self.account, self.client)
-        beginnings = (self.session, self.agent, self.user, self.conversation)
-        status = self.status.encode() if self.status and self.status.isdecimal() else b""
+        beginnings = (self.session, self.agent, self.user, self.conversation, self.request)
         needles = (
-            *(msgspec.json.encode(name) for name in names if name is not None),
-            *(msgspec.json.encode(id_)[:-1] for id_ in beginnings if id_ is not None),
-            status,
+            *(_quoted(name, b'"%s"') for name in names if name is not None),
+            *(_quoted(id_, b'"%s') for id_ in beginnings if id_),
+            *((spellings(self.model),) if self.model else ()),
+            _status_needle(self.status),
         )
         return tuple(filter(None, needles))
 
@@ -150,8 +162,29 @@ class RequestFilter:
             and _begins(self.agent, row.agentId, row.parentAgentId)
             and _begins(self.user, row.userId)
             and _begins(self.conversation, row.conversationId)
+            and _begins(self.request, row.requestId)
+            and (
+                self.model is None
+                or any(self.model in (name or "") for name in (row.model, row.actualModel))
+            )
             and (self.status is None or self.status.lower() in _statuses(row))
         )
+
+
+def _quoted(text: str, form: bytes) -> Needle:
+    return tuple(form % each for each in spellings(text))
+
+
+def _status_needle(status: str | None) -> Needle:
+    if not status:
+        return ()
+    if status.isdecimal():
+        return (status.encode(),)
+    if re.fullmatch(
+        "[1-5]xx", status.lower()
+    ):  # with and without a space: who has written the row?
+        return tuple(b'responseStatus":%s%c' % (gap, ord(status[0])) for gap in (b"", b" "))
+    return _quoted(status.lower(), b'"%s"')
 
 
 def _begins(wanted: str | None, *ids: str | None) -> bool:

@@ -20,6 +20,7 @@ from neurolink_mitm.records.row_reader import (
     RowReader,
     TimeRange,
     in_order,
+    spellings,
 )
 from neurolink_mitm.records.stats import Stats
 
@@ -52,9 +53,11 @@ def request_record(logs: Path, request_id: str, *, captured: bool = True) -> Req
 
 def rows_of(logs: Path, family: str, request_id: str) -> Iterator[Row]:
     """Yield the rows of a request in the logs of `family`, those of the newest day first."""
-    needle = request_id.encode("utf-8", "surrogatepass")
+    needle = [
+        b'"requestId":%s"%s"' % (gap, each) for each in spellings(request_id) for gap in (b"", b" ")
+    ]
     for path in reversed(log_files.files(logs, family)):
-        for row in RowReader().read_all(family, log_files.lines(path), holding=needle):
+        for row in RowReader().read_all(family, log_files.lines_with(path, needle)):
             if row.get("requestId") == request_id:
                 yield row
 
@@ -82,7 +85,7 @@ def matching(
     """Yield the lines that `wanted` selects, each with its row."""
     needles, reader = wanted.needles(), RowReader()
     for line in lines:
-        if all(needle in line for needle in needles):
+        if all(any(each in line for each in needle) for needle in needles):
             yield from ((line, row) for row in reader.read([line], LoggedRequest) if wanted(row))
 
 

@@ -39,12 +39,6 @@ def row_of(**fields: object) -> bytes:
     )
 
 
-def test_rows_that_hold_something() -> None:
-    lines = [row_of(requestId="req_1"), row_of(requestId="req_2", unheard=1)]
-    [row] = RowReader().read_all("proxy", lines, b"req_2")
-    assert (row["requestId"], row["unheard"]) == ("req_2", 1)
-
-
 @pytest.mark.parametrize(
     ("family", "line"),
     [
@@ -111,7 +105,9 @@ def test_filters(wanted: RequestFilter, fits: bool) -> None:
     )  # fmt: skip
     assert wanted(row) is fits
     if fits:
-        assert all(needle in msgspec.json.encode(row) for needle in wanted.needles())
+        assert all(
+            any(each in msgspec.json.encode(row) for each in needle) for needle in wanted.needles()
+        )
 
 
 def test_who_left_before_an_answer_has_no_status() -> None:
