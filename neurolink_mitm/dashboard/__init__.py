@@ -6,6 +6,7 @@
 - `site`: what pages see of the proxy, read on the event loop of the flows.
 - `page`: what a page is: its parts, each with data and a template; `pages/` has one file a page.
 - `action`: what a page does: a function of another room, with its undo; `actions` lists them.
+- `pool`: the accounts as the page Now shows them.
 - `live`: what has changed goes to all browsers that show it.
 - `render`: Jinja2 and its filters; `templates/` and `static/`, with `static/vendored.json` for what is not ours.
 

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from jinja2 import Environment
 
 from neurolink_mitm.dashboard.page import Page, Part, View
-from neurolink_mitm.dashboard.render import digest
+from neurolink_mitm.dashboard.render import colours, digest
 from neurolink_mitm.dashboard.site import Site
 
 
@@ -37,7 +37,12 @@ class Parts:
         """Render a part. Runs in a worker thread, as all that a part asks may take long."""
         context = part.context(view)
         template = self._templates.get_template(f"parts/{part.name}.html")
-        content = template.render(context, read_only=self._site.read_only, now=self._site.now())
+        shared = {
+            "read_only": self._site.read_only,
+            "now": self._site.now(),
+            "colours": colours(each.label for each in self._site.runtime.pool.accounts),
+        }
+        content = template.render(shared, **context)
         mark = digest(content)
         wrapped = self._templates.get_template("part.html")
         query = urlencode(view.query)

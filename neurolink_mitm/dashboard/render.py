@@ -6,10 +6,13 @@ Filters take anything: rows of a log hold what somebody has written into them. W
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from zlib import crc32
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from neurolink_mitm import __version__
@@ -21,6 +24,7 @@ THIN = "\u202f"
 """The space between a number and its unit: narrow, and no line breaks there."""
 HUGE = 1e15
 """From here on numbers are written with an exponent."""
+_ISO = re.compile(r"(\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z)")
 COLOURS = 8
 """Of accounts, in `dashboard.css`."""
 
@@ -37,6 +41,7 @@ def environment() -> Environment:
     )
     made.filters |= {"count": count, "tokens": tokens, "ms": ms, "usd": usd, "share": share, "size": size,
                      "fraction": fraction, "when": when, "since": since, "until": until,
+                     "due": due, "timed": timed,
                      "account_colour": account_colour}  # fmt: skip
     made.globals |= {"version": __version__}
     return made
@@ -108,9 +113,28 @@ def fraction(value: object) -> str:
     return f"{min(1.0, max(0.0, _number(value) or 0.0)):.4g}"
 
 
-def account_colour(label: object) -> str:
-    """Return the class of an account's colour: the same for a label on all pages and after each start."""
-    return f"acct-{crc32(str(label).encode('utf-8', 'surrogatepass')) % COLOURS}"
+@pass_context
+def account_colour(context: Context, label: object) -> str:
+    """Return the class of an account's colour: the same on all pages and after each start."""
+    known: Mapping[str, int] = context.get("colours", {})
+    text = str(label)
+    return f"acct-{known.get(text, _colour(text))}"
+
+
+def colours(labels: Iterable[str]) -> Mapping[str, int]:
+    """Return the colours of the pool's accounts: two have the same only where there are more accounts than colours."""
+    taken: dict[str, int] = {}
+    used = [0] * COLOURS
+    for label in sorted(set(labels)):
+        first = _colour(label)
+        order = [(first + step) % COLOURS for step in range(COLOURS)]
+        taken[label] = colour = min(order, key=lambda each: used[each])
+        used[colour] += 1
+    return taken
+
+
+def _colour(label: str) -> int:
+    return crc32(label.encode("utf-8", "surrogatepass")) % COLOURS
 
 
 def when(moment: object) -> Markup:
@@ -126,6 +150,17 @@ def since(moment: object) -> Markup:
 def until(moment: object) -> Markup:
     """Return a time to come, which the page counts down to."""
     return _time(moment, "until")
+
+
+def due(moment: object) -> Markup:
+    """Return a time to come, which the page shows with its day and what is left: `Tue 16:40 (in 2 h 5 min)`."""
+    return _time(moment, "due")
+
+
+def timed(text: object) -> Markup:
+    """Return a text in which each time (ISO 8601 in UTC) is as `due` writes it."""
+    parts = _ISO.split(str(text))
+    return Markup("").join(due(part) if i % 2 else part for i, part in enumerate(parts))
 
 
 def _time(moment: object, kind: str) -> Markup:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +11,7 @@ from jinja2 import UndefinedError
 
 from neurolink_mitm.dashboard.render import (
     COLOURS,
-    account_colour,
+    colours,
     count,
     environment,
     fraction,
@@ -18,6 +19,7 @@ from neurolink_mitm.dashboard.render import (
     share,
     since,
     size,
+    timed,
     tokens,
     until,
     usd,
@@ -112,11 +114,27 @@ def test_what_is_no_time_is_text() -> None:
     assert since("0001-01-01T00:00:00+23:00").count("<time") <= 1
 
 
-def test_an_accounts_colour_is_its_labels() -> None:
-    colours = [account_colour(f"account-{i}") for i in range(200)]
-    assert colours == [account_colour(f"account-{i}") for i in range(200)]
-    assert set(colours) == {f"acct-{i}" for i in range(COLOURS)}
-    assert account_colour("\ud800") in colours
+def test_accounts_of_a_pool_differ_in_colour_while_there_are_colours() -> None:
+    labels = [f"account-{i}" for i in range(COLOURS)]
+    assert sorted(colours(labels).values()) == list(range(COLOURS))
+    assert colours(labels) == colours(reversed(labels))
+    many = Counter(colours(f"account-{i}" for i in range(200)).values())
+    assert set(many.values()) == {200 // COLOURS}
+
+
+def test_a_colour_is_that_of_the_pool_or_of_the_label_alone() -> None:
+    template = environment().from_string("{{ label | account_colour }}")
+    assert template.render(label="work", colours={"work": 5}) == "acct-5"
+    gone = template.render(label="\ud800")
+    assert gone == template.render(label="\ud800", colours={"work": 5})
+
+
+def test_times_in_a_text_are_elements() -> None:
+    html = timed("paused until 2026-11-29T18:00:00Z: <b>")
+    assert html.startswith('paused until <time datetime="2026-11-29T18:00:00.000Z" data-as="due">')
+    assert html.endswith("</time>: &lt;b&gt;")
+    assert timed("2026-02-30T18:00:00Z") == "2026-02-30T18:00:00Z"
+    assert timed(None) == "None"
 
 
 def test_a_name_that_a_template_does_not_have_is_an_error() -> None:

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
 from neurolink_mitm.dashboard.page import Context, Page, Part, View
+from neurolink_mitm.dashboard.pool import pool
 
 
 def live_requests(view: View) -> Context:
-    return {"report": view.status}
-
-
-def pool(view: View) -> Context:
     return {"report": view.status}
 
 

@@ -84,7 +84,13 @@ function poll() {
 
 // --- times
 
-const short = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+// English, as the words around them; the exact time on hover is in the viewer's own way of writing
+const format = (options) => new Intl.DateTimeFormat("en-GB", options);
+const toMinutes = format({ hour: "2-digit", minute: "2-digit" });
+const toSeconds = format({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const weekday = format({ weekday: "short" });
+const date = format({ day: "numeric", month: "short" });
+const dateWithYear = format({ day: "numeric", month: "short", year: "numeric" });
 const long = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 
 function duration(seconds) {
@@ -95,12 +101,32 @@ function duration(seconds) {
   return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
 }
 
+// 16:40 today, Tue 16:40 in the next days, 8 Dec 16:40, 8 Dec 2025 16:40
+function clock(moment, time) {
+  const now = new Date();
+  const days = Math.round((new Date(moment).setHours(0, 0, 0, 0) - now.setHours(0, 0, 0, 0)) / 86400000);
+  if (days === 0) return time.format(moment);
+  if (days > 0 && days < 7) return `${weekday.format(moment)} ${time.format(moment)}`;
+  const day = moment.getFullYear() === now.getFullYear() ? date : dateWithYear;
+  return `${day.format(moment)} ${time.format(moment)}`;
+}
+
+function due(moment, left) {
+  const at = clock(moment, toMinutes);
+  return left > 0 ? `${at} (in ${duration(left)})` : at;
+}
+
+const WRITERS = {
+  clock: (moment) => clock(moment, toSeconds),
+  since: (_, seconds) => duration(seconds),
+  until: (_, seconds) => duration(-seconds),
+  due: (moment, seconds) => due(moment, -seconds),
+};
+
 function writeTime(element) {
   const moment = new Date(element.dateTime);
   const seconds = (Date.now() - moment) / 1000;
-  const kind = element.dataset.as;
-  const text =
-    kind === "since" ? duration(seconds) : kind === "until" ? duration(-seconds) : short.format(moment);
+  const text = WRITERS[element.dataset.as](moment, seconds);
   if (element.textContent !== text) element.textContent = text;
   if (!element.title) element.title = long.format(moment);
 }

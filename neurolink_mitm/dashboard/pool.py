@@ -1,0 +1,186 @@
+"""The pool as the page Now shows it: the state of each account in words, its windows, and who serves next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from neurolink_mitm.core.logs.rows import iso
+from neurolink_mitm.core.logs.timestamps import seconds
+from neurolink_mitm.core.pool.choice import Requirements
+from neurolink_mitm.core.request.endpoints import described
+from neurolink_mitm.core.status.explain import preview_passthrough, preview_route
+from neurolink_mitm.dashboard.page import Context, View
+from neurolink_mitm.dashboard.site import Report, Site
+
+FEW = 12
+"""Accounts that are shown in full whatever their state; of more, ready ones are folded."""
+NEARLY = 0.8
+"""Share of a window from which on it is marked."""
+WHOLE = "*"
+"""The scope of a cooldown for all that an account serves."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The state of an account: a word with the kind of its badge, why, and what ends it."""
+
+    word: str
+    kind: str
+    reason: str = ""
+    tried_at: str | None = None
+    """When the account is asked again."""
+    until: str | None = None
+    """When it recovers by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A window: `name` is upstream's, `models` are empty where it counts for all."""
+
+    name: str
+    models: str
+    used: float | None
+    kind: str
+    reset: str | None
+    runs_out: str | None
+    used_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An account with what is shown of it. `why` says why the next request uses it, or does not."""
+
+    account: Report
+    state: State
+    windows: Sequence[Window]
+    limited: Sequence[tuple[str, str]]
+    """What it does not serve while it serves the rest, and until when."""
+    next: bool
+    why: str
+
+    @property
+    def quiet(self) -> bool:
+        """Whether there is nothing to see: it is ready, and nobody uses it."""
+        windows = any(window.kind for window in self.windows)
+        busy = self.next or self.account["inFlight"] or self.limited or windows
+        return self.state.kind == "good" and not busy
+
+
+def pool(view: View) -> Context:
+    """Return what the part shows."""
+    report, preview = view.status, _preview(view.site)
+    now = seconds(report["now"])
+    explained = {row["key"]: row for row in preview["explain"]}
+    rows = [_row(each, explained.get(each["key"], {}), now) for each in report["stats"]["accounts"]]
+    folded = [row for row in rows if row.quiet] if len(rows) > FEW else []
+    return {
+        "rows": [row for row in rows if row not in folded],
+        "folded": folded,
+        "route": preview["route"],
+        "next": next((row for row in preview["explain"] if row["next"]), None),
+        "fallbacks": [_fallback(each, explained) for each in report["fallbackChain"]],
+        "forecast": _forecast(report["stats"]["forecast"], now),
+        "spend": report["spend"],
+        "translator": report["translator"],
+        "strategy": report["strategy"],
+    }
+
+
+def _preview(site: Site) -> Report:
+    """Return what would happen to Claude Code's next request, for any model."""
+    runtime, now = site.runtime, site.now()
+    if runtime.passthrough:
+        return site.on_loop(lambda: preview_passthrough(runtime.pool, None))
+    asked = Requirements(claude_code=True)
+    return site.on_loop(lambda: preview_route(runtime.pool, site.config.routing, asked, now))
+
+
+def _row(account: Report, explained: Report, now: float) -> Row:
+    return Row(
+        account,
+        state_of(account, explained),
+        tuple(_windows(account, now)),
+        tuple(_limited(account)),
+        bool(explained.get("next")),
+        str(explained.get("reason") or ""),
+    )
+
+
+def state_of(account: Report, explained: Report) -> State:
+    """Return the state of an account in `/status`, with its row of `explain`."""
+    reason = str(account["reason"] or "")
+    pause = account["paused"]
+    if pause:
+        return State("paused", "warn", pause["reason"] or "", until=pause["until"])
+    if account["cooling"] and not explained.get("usable"):
+        tried_at, until = account["coolingUntil"], account["recoversAt"]
+        later = until if until and until > tried_at else None
+        used_up = any(window["status"] == "rejected" for window in _reported(account).values())
+        word, kind = ("used up", "bad") if used_up else ("cooling", "warn")
+        return State(word, kind, reason, tried_at, later)
+    if reason and not account["cooling"]:
+        word, _, rest = reason.partition(": ")
+        return State(word, "idle" if word == "not enabled" else "bad", rest)
+    if explained and not explained["usable"]:
+        return State("waiting", "warn", explained["reason"], until=explained["until"])
+    return State("ready", "good")
+
+
+def _limited(account: Report) -> Iterator[tuple[str, str]]:
+    """Yield what is cooling beside an account that serves the rest, and until when."""
+    for scope, cooldown in account["cooldowns"].items():
+        if scope != WHOLE and cooldown["cooling"]:
+            yield described(scope), cooldown["recoversAt"] or cooldown["until"]
+
+
+def _reported(account: Report) -> Mapping[str, Any]:
+    return (account["quota"] or {}).get("windows") or {}
+
+
+def _windows(account: Report, now: float) -> Iterator[Window]:
+    """Yield the windows of an account, those for all models first."""
+    windows = _reported(account)
+    for name in sorted(windows, key=lambda name: (name not in ("5h", "7d"), name)):
+        each = windows[name]
+        used_up = each["status"] == "rejected" or (each["used"] or 0) >= 1
+        out = None if used_up else rounded(each["runsOutAt"], now)
+        nearly = out or (each["used"] or 0) >= NEARLY
+        models = [model.strip("*-").removeprefix("claude-") for model in each["models"]]
+        yield Window(
+            name,
+            ", ".join(filter(None, models)),
+            1.0 if used_up and each["used"] is None else each["used"],
+            "bad" if used_up else "warn" if nearly else "",
+            each["reset"],
+            out,
+            used_up,
+        )
+
+
+def _fallback(entry: Report, explained: Mapping[str, Report]) -> Report:
+    row = explained.get(f"{entry['provider']}/{entry['model']}", {})
+    return {**entry, "next": bool(row.get("next"))}
+
+
+def _forecast(forecast: Report | None, now: float) -> Report | None:
+    """Return the forecast with times that stay for a while; families only where they run out earlier."""
+    if forecast is None:
+        return None
+    first = rounded(forecast["dryFrom"], now)
+    models = [
+        (name.strip("*-").removeprefix("claude-"), rounded(each["dryFrom"], now))
+        for name, each in forecast["models"].items()
+        if each["dryFrom"] and (first is None or each["dryFrom"] < first)
+    ]
+    return {"until": first, "back": rounded(forecast["dryTo"], now), "models": models}
+
+
+def rounded(moment: str | None, now: float) -> str | None:
+    """Return a forecast in steps that are coarser the later it is: it moves with every look, and is no more exact."""
+    if moment is None:
+        return None
+    at = seconds(moment)
+    step = 60 if at < now + 3600 else 300 if at < now + 6 * 3600 else 900
+    return iso(at // step * step)

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from neurolink_mitm.core.logs.rows import iso
+from neurolink_mitm.dashboard.pool import FEW, rounded, state_of
+from neurolink_mitm.sandbox import Reply
+from neurolink_mitm.sandbox.server import SandboxServer
+from tests.dashboard.harness import Served, served
+from tests.flows.harness import CLAUDE_CODE, LIMIT, Proxy, account, message
+
+NOW = 1_800_000_000.0
+SOON, LATER = iso(NOW + 60), iso(NOW + 3600)
+ACCOUNT: dict[str, Any] = {
+    "reason": None,
+    "paused": None,
+    "cooling": False,
+    "coolingUntil": None,
+    "recoversAt": None,
+    "quota": None,
+}
+COOLING = {
+    "cooling": True,
+    "reason": "rate limit (429)",
+    "coolingUntil": SOON,
+    "recoversAt": LATER,
+}
+USED_UP = {"quota": {"windows": {"5h": {"status": "rejected"}}}}
+
+
+@pytest.mark.parametrize(
+    ("account", "explained", "expected"),
+    [
+        ({}, {"usable": True}, ("ready", "good", "", None, None)),
+        ({"paused": {"until": LATER, "reason": "holiday"}, "reason": "paused until …"}, {},
+         ("paused", "warn", "holiday", None, LATER)),
+        (COOLING, {"usable": False}, ("cooling", "warn", "rate limit (429)", SOON, LATER)),
+        (COOLING | USED_UP, {}, ("used up", "bad", "rate limit (429)", SOON, LATER)),
+        (COOLING | {"recoversAt": SOON}, {}, ("cooling", "warn", "rate limit (429)", SOON, None)),
+        (COOLING, {"usable": True}, ("ready", "good", "", None, None)),
+        ({"reason": "needs login: its token has expired"}, {},
+         ("needs login", "bad", "its token has expired", None, None)),
+        ({"reason": "not enabled"}, {}, ("not enabled", "idle", "", None, None)),
+        ({}, {"usable": False, "reason": "2 in flight, the most", "until": SOON},
+         ("waiting", "warn", "2 in flight, the most", None, SOON)),
+    ],
+    ids=["ready", "paused", "cooling", "used up", "ends", "a family", "login", "off", "busy"],
+)  # fmt: skip
+def test_the_state_of_an_account_is_a_word_and_why(
+    account: dict[str, Any], explained: dict[str, Any], expected: tuple[str | None, ...]
+) -> None:
+    state = state_of(ACCOUNT | account, explained)
+    assert (state.word, state.kind, state.reason, state.tried_at, state.until) == expected
+
+
+@pytest.mark.parametrize(("ahead", "step"), [(120, 60), (7200, 300), (86_400, 900)])
+def test_a_forecast_does_not_move_with_every_look(ahead: float, step: float) -> None:
+    start = NOW // 900 * 900 + ahead
+    steps = {rounded(iso(start + second), NOW) for second in range(int(step))}
+    assert len(steps) == 1
+    assert rounded(None, NOW) is None
+
+
+def windows(used: float) -> Reply:
+    prefix = "anthropic-ratelimit-unified"
+    headers = {f"{prefix}-{name}-utilization": str(used) for name in ("5h", "7d", "7d_opus")}
+    return Reply(headers=headers)
+
+
+def test_the_part_shows_windows_and_who_is_next(dashboard: Served, upstream: SandboxServer) -> None:
+    upstream.script("a", windows(0.91))
+    answer = httpx.post(
+        f"{dashboard.proxy.url}/v1/messages", json=message(), headers=CLAUDE_CODE, timeout=LIMIT
+    )
+    assert answer.status_code == 200
+    with dashboard.signed_in() as client:
+        html = client.get("/parts/pool").text
+    assert "7d_opus" in html
+    assert '<meter class="warn" min="0" max="1" value="0.91"' in html
+    assert html.count('class="badge busy"') == 1
+    assert 'hx-post="/actions/pause"' in html
+
+
+def test_of_many_accounts_ready_ones_are_folded(upstream: SandboxServer, tmp_path: Any) -> None:
+    accounts = [account(f"n{i:03}", upstream.url) for i in range(200)]
+    with served(Proxy(accounts), tmp_path) as running, running.signed_in() as client:
+        html = client.get("/parts/pool").text
+    shown, _, folded = html.partition("<details")
+    folded = html[html.index('id="folded"') :]
+    assert folded.count('scope="row"') == 199
+    assert shown.count('scope="row"') <= FEW
+
+
+def test_a_hostile_label_is_text(upstream: SandboxServer, tmp_path: Any) -> None:
+    label = '"><img src=x onerror=alert(1)>'
+    with (
+        served(Proxy([account(label, upstream.url)]), tmp_path) as running,
+        running.signed_in() as client,
+    ):
+        html = client.get("/parts/pool").text
+    assert "<img" not in html
+    assert "&lt;img" in html
+
+
+def test_a_pool_without_accounts_says_what_to_do(tmp_path: Any) -> None:
+    with served(Proxy([]), tmp_path) as running, running.signed_in() as client:
+        assert "neurolink auth login anthropic" in client.get("/parts/pool").text
+
+
+def test_a_dashboard_that_changes_nothing_has_no_buttons(
+    upstream: SandboxServer, tmp_path: Any
+) -> None:
+    proxy = Proxy([account("a", upstream.url)])
+    with served(proxy, tmp_path, read_only=True) as running, running.signed_in() as client:
+        assert "<button" not in client.get("/parts/pool").text
