@@ -188,8 +188,12 @@ class Dashboard(Protocol):
     def url(self) -> str | None:
         """The address of the pages, without a token; None where nothing listens."""
 
-    def link(self) -> str | None:
-        """Return a link that signs one browser in, once, within a minute; None where nothing listens."""
+    @property
+    def fault(self) -> str:
+        """Why there is no `url`."""
+
+    def expect(self, link: str) -> None:
+        """Let a link sign one browser in, once, within a minute; `link` is the digest of its token."""
 
 
 class Spending(Protocol):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Mapping
 
 import msgspec
@@ -33,6 +34,8 @@ from neurolink_mitm.dataplane.threads import run_in_thread
 from neurolink_mitm.ports import Runtime
 
 Page = dict[str, object]
+DIGEST = re.compile("[0-9a-f]{64}")
+NO_DASHBOARD = "this proxy has no dashboard"
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 """The media type of `/metrics`."""
 BY_CLIENT = "# HELP proxy_client_"
@@ -163,14 +166,18 @@ class LocalApi:
             return None
         if not is_owner(unmasked_fields(flow), self.runtime.admin_token):
             return Reply(403, "permission_error", "only the neurolink command may ask for this")
-        return self._reset(flow) if path == RESET_PATH else self._dashboard_link()
+        return self._reset(flow) if path == RESET_PATH else self._dashboard_link(flow)
 
-    def _dashboard_link(self) -> Page | Reply:
+    def _dashboard_link(self, flow: http.HTTPFlow) -> Page | Reply:
+        """Take the digest of a link's token. Who asks keeps the token: flows are shown, and written to files."""
         dashboard = self.runtime.dashboard
-        link = dashboard.link() if dashboard else None
-        if link is None:
-            return Reply(404, "not_found_error", "the dashboard is off: dashboard.enabled")
-        return {"url": link}
+        if dashboard is None or dashboard.url is None:
+            return Reply(404, "not_found_error", dashboard.fault if dashboard else NO_DASHBOARD)
+        link = flow.request.query.get("link", "")
+        if not DIGEST.fullmatch(link):
+            return Reply(400, "invalid_request_error", "link: the SHA-256 of a token")
+        dashboard.expect(link)
+        return {"url": dashboard.url}
 
     def _reset(self, flow: http.HTTPFlow) -> Page | Reply:
         pool, wanted = self.runtime.pool, flow.request.query.get("account")

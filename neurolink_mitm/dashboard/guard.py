@@ -6,19 +6,24 @@ A page in the user's browser can post to loopback, and a host name that it contr
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from typing import NamedTuple
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import HTTPConnection
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from starlette.websockets import WebSocketClose
 
+from neurolink_mitm.core.auth.access import OWN_SITES, hostname
 from neurolink_mitm.core.auth.loopback import is_loopback
 from neurolink_mitm.dashboard.access import Access, Session
 
+logger = logging.getLogger("neurolink.dashboard")
+
 KEY_HEADER = "x-neurolink-key"
+LIVE_PATH = "/live"
+"""The only WebSocket."""
 LARGEST_BODY = 256 * 1024
 """Bytes of a form: a configuration file is the largest."""
 HEADERS: Mapping[str, str] = {
@@ -33,6 +38,14 @@ HEADERS: Mapping[str, str] = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+STARTS = frozenset({"http.response.start", "websocket.http.response.start"})
+
+
+class Refusal(NamedTuple):
+    """The answer to a request that no route sees."""
+
+    status: int
+    text: str
 
 
 class Guard:
@@ -42,53 +55,58 @@ class Guard:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            return
-        refusal = refusal_of(scope)
-        if scope["type"] == "websocket":
-            await (WebSocketClose(4403, refusal) if refusal else self._app)(scope, receive, send)
-            return
-
         async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in STARTS:
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        answer = PlainTextResponse(refusal, 403) if refusal else self._app
-        await answer(scope, receive, with_headers)
+        refusal = refusal_of(scope)
+        answer = PlainTextResponse(refusal.text, refusal.status) if refusal else self._app
+        try:
+            await answer(scope, receive, with_headers)
+        except ClientDisconnect:
+            pass
+        except Exception:  # the browser has its 500
+            logger.exception("a page of the dashboard has failed")
 
 
-def refusal_of(scope: Scope) -> str | None:
-    """Return why a request is refused by its head."""
+def refusal_of(scope: Scope) -> Refusal | None:
+    """Return the answer to a request that is refused by its head; None for one that may go on."""
     headers = Headers(scope=scope)
     hosts, origins = headers.getlist("host"), headers.getlist("origin")
     if len(hosts) != 1 or len(origins) > 1:
-        return "one Host, and one Origin at most"
-    host = hosts[0].strip().lower()
-    if not _is_loopback(host):
-        return (
+        return Refusal(400, "one Host, and one Origin at most")
+    host = hosts[0].lower()
+    if not is_loopback(hostname(host)):
+        return _forbidden(
             "Host is no name of loopback: open the dashboard by the link of `neurolink dashboard`"
         )
     origin = origins[0] if origins else None
-    changes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
-    if origin is None and changes:
-        return "no Origin"
+    live = scope["type"] == "websocket"
+    if origin is None and (live or scope["method"] not in ("GET", "HEAD")):
+        return _forbidden("no Origin")
     if origin is not None and origin.lower() != f"http://{host}":
-        return "requests from other pages are not served"
-    if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
-        return "requests from other sites are not served"
+        return _forbidden("requests from other pages are not served")
+    if not OWN_SITES.issuperset(headers.getlist("sec-fetch-site")):
+        return _forbidden(
+            "requests from other sites are not served: paste the address into the browser"
+        )
+    if live:
+        return None if scope["path"] == LIVE_PATH else Refusal(404, "no such WebSocket")
+    return _body_refusal(headers)
+
+
+def _body_refusal(headers: Headers) -> Refusal | None:
     length = headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > LARGEST_BODY or "transfer-encoding" in headers:
-        return f"a body has a length, of {LARGEST_BODY} bytes at most"
+    if "transfer-encoding" in headers or not length.isdecimal():
+        return Refusal(411, "a body has a length")
+    if int(length[:20]) > LARGEST_BODY:
+        return Refusal(413, f"a body has {LARGEST_BODY} bytes at most")
     return None
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        parts = urlsplit(f"//{host}")
-        return parts.netloc == host and "@" not in host and is_loopback(parts.hostname or "")
-    except ValueError:
-        return False
+def _forbidden(text: str) -> Refusal:
+    return Refusal(403, text)
 
 
 def cookie_name(connection: HTTPConnection) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 import msgspec
-import uvicorn
+from anyio.to_thread import current_default_thread_limiter
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -19,10 +19,11 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from neurolink_mitm.core.json_errors import UNREADABLE
+from neurolink_mitm.dashboard import wire
 from neurolink_mitm.dashboard.access import SESSION_SECONDS, Access, TooManyTriesError
 from neurolink_mitm.dashboard.action import Done, RefusedError
 from neurolink_mitm.dashboard.actions import ACTIONS
-from neurolink_mitm.dashboard.guard import KEY_HEADER, Guard, cookie_name, session_of
+from neurolink_mitm.dashboard.guard import KEY_HEADER, LIVE_PATH, Guard, cookie_name, session_of
 from neurolink_mitm.dashboard.live import Live
 from neurolink_mitm.dashboard.page import Page, View
 from neurolink_mitm.dashboard.pages import PAGES
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("neurolink.dashboard")
 
+THREADS = 10
+"""Parts and actions at once."""
 HAVE_HEADER = "x-neurolink-have"
 """The digest of the part that a browser has, when it polls."""
 
@@ -43,26 +46,18 @@ class Server:
     """The web server. `run` serves in the calling thread; `stop` ends that from any thread."""
 
     def __init__(self, site: Site, access: Access) -> None:
-        config = uvicorn.Config(
-            Guard(routes(site, access)),
-            ws="wsproto",
-            http="h11",
-            loop="asyncio",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            timeout_graceful_shutdown=1,
-            ws_max_size=64 * 1024,
-        )
-        self._server = uvicorn.Server(config)
+        self._server = wire.Server(wire.configured(Guard(routes(site, access))))
 
     def run(self, bound: socket.socket) -> None:
-        asyncio.run(self._server.serve(sockets=[bound]))
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(self._serve(bound))
 
     def stop(self) -> None:
-        self._server.should_exit = True
+        self._server.exit_soon()
+
+    async def _serve(self, bound: socket.socket) -> None:
+        current_default_thread_limiter().total_tokens = THREADS
+        await self._server.serve(sockets=[bound])
 
 
 def routes(site: Site, access: Access) -> ASGIApp:
@@ -76,10 +71,15 @@ def routes(site: Site, access: Access) -> ASGIApp:
             Route("/signout", handlers.sign_out, methods=["POST"]),
             Route("/parts/{name}", handlers.part),
             Route("/actions/{name}", handlers.action, methods=["POST"]),
-            WebSocketRoute("/live", handlers.live.serve),
+            WebSocketRoute(LIVE_PATH, handlers.live.serve),
             Mount("/static", StaticFiles(packages=[("neurolink_mitm.dashboard", "static")])),
         ],
     )  # fmt: skip
+
+
+def query_of(request: Request) -> str:
+    """Return the query as it was sent: it needs no valid Host, as `Request.url` does."""
+    return str(request.scope["query_string"].decode("latin-1"))
 
 
 class Handlers:
@@ -94,7 +94,7 @@ class Handlers:
 
     def page_of(self, page: Page):  # type: ignore[no-untyped-def]
         async def shell(request: Request) -> Response:
-            return self._html("page.html", page=page, pages=PAGES, query=request.url.query)
+            return self._html("page.html", page=page, pages=PAGES, query=query_of(request))
 
         return shell
 

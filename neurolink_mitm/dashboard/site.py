@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from neurolink_mitm.adapters.audit import Audit
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.network import Network
-from neurolink_mitm.core.logs.audit import Actor
 from neurolink_mitm.core.settings.dashboard import DASHBOARD_PORT
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.status.in_flight import all_shown
@@ -40,7 +38,8 @@ class Site:
     network: Callable[[], Network] | None = None
     """How a login reaches the token endpoint."""
     loop: asyncio.AbstractEventLoop | None = field(default=None, repr=False)
-    """That of the flows; set at the start."""
+    """That of the flows, while the dashboard runs."""
+    _asked: set[Future[Any]] = field(default_factory=set, repr=False)
 
     @property
     def config(self) -> Config:
@@ -56,39 +55,57 @@ class Site:
 
     any_port: bool = False
 
-    @property
-    def audit(self) -> Audit:
-        """The audit log, for what is done in the pages."""
-        return Audit(self.home.logs, Actor.DASHBOARD, self.now)
-
     def now(self) -> float:
         return self.runtime.clock.now()
 
     def on_loop(self, ask: Callable[[], T]) -> T:
-        """Return what `ask` returns on the loop of the flows. Raises what it raises, or `BusyError`."""
-        done = threading.Event()
-        outcome: list[T] = []
-        failure: list[BaseException] = []
+        """Return what `ask` returns on the loop of the flows. Raises what it raises, or `BusyError`.
+
+        After a `BusyError` it has not been run, and will not be.
+        """
+        asked: Future[T] = Future()
 
         def run() -> None:
+            if not asked.set_running_or_notify_cancel():
+                return
             try:
-                outcome.append(ask())
+                asked.set_result(ask())
             except BaseException as e:
-                failure.append(e)
-            done.set()
+                asked.set_exception(e)
 
-        assert self.loop is not None
+        self._asked.add(asked)
         try:
-            self.loop.call_soon_threadsafe(run)
-        except RuntimeError as e:  # the loop is closed
-            raise BusyError("the proxy is stopping") from e
-        if not done.wait(LIMIT):
-            raise BusyError("the proxy does not answer")
-        if failure:
-            raise failure[0]
-        return outcome[0]
+            self._call(run)
+            return self._answer(asked)
+        finally:
+            self._asked.discard(asked)
+
+    def stop(self) -> None:
+        """End the waiting of those who ask the loop, which goes on to something else."""
+        self.loop = None
+        for asked in tuple(self._asked):
+            asked.cancel()
 
     def status(self) -> Report:
         """Return the report of `/status`, with all requests."""
         finish = self.on_loop(lambda: begin_report(self.runtime, self.now(), all_shown))
         return finish()
+
+    def _call(self, run: Callable[[], None]) -> None:
+        try:
+            if self.loop is None:
+                raise BusyError("the proxy is stopping")
+            self.loop.call_soon_threadsafe(run)
+        except RuntimeError as e:  # the loop is closed
+            raise BusyError("the proxy is stopping") from e
+
+    @staticmethod
+    def _answer(asked: Future[T]) -> T:
+        try:
+            return asked.result(LIMIT)
+        except CancelledError as e:
+            raise BusyError("the proxy is stopping") from e
+        except TimeoutError as e:
+            if asked.cancel():
+                raise BusyError("the proxy does not answer") from e
+            return asked.result()  # it has begun, so that its end has to be known

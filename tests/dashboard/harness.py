@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ from typing import Any, Self
 import httpx
 
 from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.core.auth.client_keys import digest
 from neurolink_mitm.core.settings.dashboard import Dashboard as Settings
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.dashboard import Dashboard
@@ -56,9 +58,9 @@ class Served:
     @property
     def link(self) -> str:
         """A new link, as `neurolink dashboard` opens it."""
-        link = self.dashboard.link()
-        assert link
-        return link
+        token = secrets.token_urlsafe(32)
+        self.dashboard.expect(digest(token))
+        return f"{self.url}/signin#{token}"
 
     def client(self, **options: Any) -> httpx.Client:
         """A client that is nobody yet; it names this page as its origin."""

@@ -22,6 +22,7 @@ from neurolink_mitm.accounts.credentials import (
 from neurolink_mitm.accounts.login_callback import Callback, can_be_caught
 from neurolink_mitm.adapters.oauth_client import Login, LoginError, OAuthClient
 from neurolink_mitm.claude_code.login import ImportFailed, read_login
+from neurolink_mitm.cli.ui.browser import open_browser
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.ui.home import network
 from neurolink_mitm.cli.ui.terminal import ask_hidden, progress, say
@@ -164,17 +165,9 @@ def _tokens(options: LoginOptions, config: Config) -> Tokens:
 
 
 def _show(url: str, *, browser: bool) -> None:
-    opened = browser and _open(url)
+    opened = browser and open_browser(url)
     say("Your browser opens this page; log in there:" if opened else "Open this page and log in:")
     say(f"\n  {url}\n")
-
-
-def _open(url: str) -> bool:
-    """Open a browser, and return whether that was possible; one that takes over the terminal does not count."""
-    import webbrowser
-
-    variables = os.environ.keys() & {"BROWSER", "DISPLAY", "WAYLAND_DISPLAY"}
-    return bool(sys.platform == "darwin" or variables) and webbrowser.open(url)
 
 
 def _pasted(client: OAuthClient, login: Login) -> Tokens:

@@ -6,5 +6,6 @@
 - `terminal`: prints a report as JSON or text, asks, shows progress and steps.
 - `tables`: tables that fit a terminal.
 - `home`: the folder a command works on: its configuration, its environment, its stored accounts.
+- `browser`: opens the user's browser.
 - `http_client`, `running`: ask the running proxy.
 """

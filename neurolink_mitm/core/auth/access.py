@@ -41,7 +41,7 @@ def head_refusal(fields: Fields, *, bound: str, names: Collection[str] = ()) -> 
     if doubled := _doubled(fields):
         return Reply(400, "invalid_request_error", f"more than one {doubled} header")
     host = headers.get(fields, b"host")
-    if host is None or not _is_ours(_hostname(host), bound, names):
+    if host is None or not _is_ours(hostname(host), bound, names):
         return _forbidden(f"Host {host or '(none)'!r:.100} is no address of this proxy")
     origin = headers.get(fields, b"origin")
     if origin is not None and _authority(origin) != host.strip().lower():
@@ -130,7 +130,7 @@ def _is_ours(host: str, bound: str, names: Collection[str]) -> bool:
     return True
 
 
-def _hostname(host: str) -> str:
+def hostname(host: str) -> str:
     """Return `host` without its port; empty if it is malformed."""
     match = _HOST.fullmatch(host.lower())
     return (match[1] or match[2]) if match else ""

@@ -1,0 +1,183 @@
+"""The uvicorn server of the dashboard, with bounds on what a client may take: connections, time, memory."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
+
+from neurolink_mitm.dashboard.guard import HEADERS
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+MAX_CONNECTIONS = 128
+"""Twenty browsers with all their connections; they are descriptors that flows can't have."""
+REQUEST_SECONDS = 10.0
+"""Until a request is whole."""
+UNREAD_SECONDS = 10.0
+"""Until a client that does not read what it is sent is dropped."""
+GRACE = 1.0
+"""Seconds that connections, and then their tasks, get to end by themselves."""
+ACCEPTED = 5
+"""Turns of the loop until a connection that was just accepted is listed."""
+
+
+class Reading(asyncio.Protocol):
+    """Mixed into a protocol: drops a client that does not read, and one whose bytes break the protocol."""
+
+    transport: asyncio.Transport
+    loop: asyncio.AbstractEventLoop
+    _unread: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)  # a byte that is not taken counts
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            super().data_received(data)
+        except Exception:  # such as an answer to bytes that follow a broken request
+            self.transport.abort()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._cancel()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._cancel()
+        super().connection_lost(exc)
+
+    def _cancel(self) -> None:
+        if self._unread:
+            self._unread.cancel()
+
+
+class Http(Reading, H11Protocol):
+    """HTTP/1.1, a request of which has to be whole in time."""
+
+    _incomplete: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
+        super().connection_made(transport)
+        if len(self.connections) > MAX_CONNECTIONS:
+            transport.abort()
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._cancel_watch()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        fields = [("content-type", "text/plain; charset=utf-8"), ("connection", "close")]
+        fields += [*HEADERS.items(), ("content-length", str(len(msg)))]
+        with suppress(h11.LocalProtocolError):  # an answer has begun
+            for event in (
+                h11.Response(status_code=400, headers=fields, reason=b"Bad Request"),
+                h11.Data(data=msg.encode()),
+                h11.EndOfMessage(),
+            ):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+    def _should_upgrade(self) -> bool:
+        """Whether this is the handshake of a WebSocket; wsproto's refusals lack our headers."""
+        fields = dict(self.headers)
+        handshake = b"sec-websocket-key" in fields and fields.get(b"sec-websocket-version") == b"13"
+        return handshake and self.scope["method"] == "GET" and super()._should_upgrade()
+
+    def _watch(self) -> None:
+        """Run the timer while a request is awaited that is not whole."""
+        if self.conn.their_state not in (h11.IDLE, h11.SEND_BODY) or self.transport.is_closing():
+            self._cancel_watch()
+        elif self._incomplete is None:
+            self._incomplete = self.loop.call_later(REQUEST_SECONDS, self.transport.abort)
+
+    def _cancel_watch(self) -> None:
+        if self._incomplete:
+            self._incomplete.cancel()
+            self._incomplete = None
+
+
+class WebSocket(Reading, WSProtocol):
+    """A WebSocket."""
+
+
+def configured(app: ASGIApp) -> uvicorn.Config:
+    """Return uvicorn's settings. Its log is off: it tells of queries, and each broken request would be a line."""
+    return uvicorn.Config(
+        app,
+        http=Http,
+        ws=WebSocket,
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        proxy_headers=False,  # by default uvicorn believes what loopback sends as x-forwarded-*
+        server_header=False,
+        date_header=False,
+        ws_max_size=64 * 1024,
+        ws_per_message_deflate=False,  # a few bytes could become many in memory
+    )
+
+
+class Server(uvicorn.Server):
+    """Ends within about two seconds of `exit_soon`, whatever its clients do."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._woken = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def exit_soon(self) -> None:
+        """Stop; any thread may call this, before `serve`, too."""
+        self.should_exit = True
+        with suppress(RuntimeError):  # the loop has ended by itself
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._woken.set)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+
+    async def main_loop(self) -> None:
+        # uvicorn's looks ten times a second whether to end, which keeps a laptop awake
+        if not self.should_exit:
+            await self._woken.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End idle connections at once, and busy ones after their answer, if that takes no longer than `GRACE`."""
+        for server in self.servers:
+            server.close()
+        for _ in range(ACCEPTED):
+            await asyncio.sleep(0)
+        for connection in list(self.server_state.connections):
+            with suppress(Exception):  # one that has not shaken hands, or is closing already
+                connection.shutdown()
+        late = await self._wait_for_tasks()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        for task in late:
+            task.cancel()
+        await self._wait_for_tasks()
+        await asyncio.sleep(0)  # the protocols hear of an abort in the next turn
+
+    async def _wait_for_tasks(self) -> set[asyncio.Task[None]]:
+        """Return the tasks that are not done within `GRACE`."""
+        tasks = set(self.server_state.tasks)
+        return (await asyncio.wait(tasks, timeout=GRACE))[1] if tasks else set()
