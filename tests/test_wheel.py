@@ -76,6 +76,15 @@ def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert len(names) == len(set(names))
 
 
+def test_it_holds_what_the_dashboard_shows(wheel: Path) -> None:
+    """Templates, styles, scripts, and the licences of those that are not ours."""
+    place = ROOT / "neurolink_mitm" / "dashboard"
+    files = {*(place / "templates").rglob("*.html"), *(place / "static").iterdir()}
+    with zipfile.ZipFile(wheel) as archive:
+        missing = {str(path.relative_to(ROOT)) for path in files} - {*archive.namelist()}
+    assert missing == set()
+
+
 def test_it_holds_the_pages(wheel: Path) -> None:
     """All of them, as they are in the checkout."""
     pages = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"]
