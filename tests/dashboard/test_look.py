@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,3 +160,23 @@ def test_a_question_is_a_dialog_and_a_message_stays(dashboard: Served, browser: 
         page.locator(".toast .close").focus()
         page.keyboard.press("Escape")
         assert page.locator(".toast").count() == 0
+
+
+@pytest.mark.real("browser")
+def test_a_page_without_its_proxy_says_since_when(
+    upstream: SandboxServer, tmp_path: Path, browser: Browser
+) -> None:
+    from tests.dashboard.chromium import tab
+
+    with ExitStack() as proxy:
+        running = proxy.enter_context(served(Proxy([account("a", upstream.url)]), tmp_path))
+        with tab(browser, running) as opened:
+            opened.expected += ["ERR_CONNECTION_REFUSED", "WebSocket connection", "htmx:error"]
+            page = opened.page
+            page.wait_for_selector("#connection[data-state=live]")
+            page.wait_for_selector("#part-pool [scope=row]")
+            proxy.close()
+            page.wait_for_selector("#stale time")
+            assert page.locator("#part-pool [scope=row]").count() == 1
+            page.locator("#part-pool button", has_text="Pause").click()
+            page.wait_for_selector(".toast.error")

@@ -66,15 +66,19 @@ document.addEventListener("htmx:ws:close", (event) => {
     show("out");
   } else if (!document.hidden) {
     failures += 1;
-    show(failures > 2 ? "polling" : "lost");
+    if (!poller) show("lost");
     if (failures > 2 && !poller) poller = setInterval(poll, POLL_EVERY);
   }
 });
+
+document.addEventListener("htmx:after:request", () => poller && show("polling"));
+document.addEventListener("htmx:error", () => poller && show("lost"));
 
 function poll() {
   if (document.hidden) return;
   for (const part of document.querySelectorAll("[data-live]")) {
     htmx.ajax("GET", part.getAttribute("hx-get"), {
+      source: part,
       target: part,
       swap: "outerMorph",
       headers: { "X-NeuroLink-Have": part.dataset.digest ?? "" },

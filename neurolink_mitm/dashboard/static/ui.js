@@ -72,11 +72,30 @@ document.addEventListener("htmx:error", (event) => {
 
 document.addEventListener("click", (event) => {
   const part = event.target.closest("[data-again]")?.closest(".part");
-  if (part) htmx.ajax("GET", part.getAttribute("hx-get"), { target: part, swap: "outerMorph" });
+  if (part) htmx.ajax("GET", part.getAttribute("hx-get"), { source: part, target: part, swap: "outerMorph" });
 });
 
 function toastError(text) {
+  if (document.querySelector("#toasts .unreachable")) return; // once is enough
   const toast = document.getElementById("failure").content.cloneNode(true);
   toast.querySelector("p").textContent = text;
+  toast.querySelector(".toast").classList.add("unreachable");
   document.getElementById("toasts").append(toast);
 }
+
+// --- disconnected: what is shown is grey, and says since when it is old
+
+const state = document.getElementById("connection");
+
+new MutationObserver(() => {
+  const lost = ["lost", "out"].includes(state.dataset.state);
+  const note = document.getElementById("stale");
+  if (lost && !note && document.querySelector("[data-live]")) {
+    const said = document.getElementById("disconnected").content.cloneNode(true);
+    said.querySelector("time").dateTime = new Date().toISOString();
+    document.getElementById("parts").before(said);
+    writeTimes();
+  } else if (!lost) {
+    note?.remove();
+  }
+}).observe(state, { attributes: true, attributeFilter: ["data-state"] });
