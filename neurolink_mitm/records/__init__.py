@@ -1,3 +1,6 @@
-"""Reads the logs: rows, statistics, replay under another strategy, HAR, changes (`audit`); and deletes the old ones
+"""Reads the logs: rows, statistics, HAR, changes (`audit`), replay under another strategy; and deletes the old ones
 (`retention`).
+
+A replay takes rows as a `recording`, sends them again in `replay`, and says what that is worth in `estimate`;
+`what_if` reads the files for it.
 """

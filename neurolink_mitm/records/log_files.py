@@ -10,6 +10,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from neurolink_mitm.core.logs.timestamps import FIRST, LAST
+
 LONGEST = 1024 * 1024
 """Bytes of a line; longer ones are skipped."""
 _BLOCK = 256 * 1024
@@ -35,7 +37,7 @@ def by_day(directory: Path, family: str) -> dict[date, Path]:
 
 
 def _utc_day(seconds: float) -> date:
-    return datetime.fromtimestamp(seconds, UTC).date()
+    return datetime.fromtimestamp(min(max(seconds, FIRST), LAST), UTC).date()
 
 
 def _day(path: Path, family: str) -> date | None:

@@ -117,3 +117,9 @@ class TestFollower:
         follower = Follower(tmp_path / "logs", "proxy")
         follower.start()
         assert list(follower.more()) == []
+
+
+def test_any_time_may_be_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "proxy-2026-11-22.jsonl"
+    path.touch()
+    assert log_files.files(tmp_path, "proxy", -1e300, 1e300) == [path]

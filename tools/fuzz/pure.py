@@ -24,6 +24,7 @@ from neurolink_mitm.core.failover import errors
 from neurolink_mitm.core.pool import limit_scope as limits
 from neurolink_mitm.core.pool import quota
 from neurolink_mitm.core.pool.limit_headers import limit_headers
+from neurolink_mitm.core.pool.selection import STRATEGIES
 from neurolink_mitm.core.redact import body as redaction_body
 from neurolink_mitm.core.redact import stream as redaction_stream
 from neurolink_mitm.core.redact import text as redaction
@@ -36,7 +37,8 @@ from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.core.shaping.outgoing import About, OutgoingRequest, RefusedError
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.core.status import status
-from neurolink_mitm.records import replay
+from neurolink_mitm.records.recording import Recorder
+from neurolink_mitm.records.replay import Replay, recorded
 from neurolink_mitm.records.row_reader import LoggedAttempt, LoggedRequest, RowReader
 from neurolink_mitm.records.stats import Stats, report
 from tools.fuzz import inputs, openai_forms
@@ -222,7 +224,12 @@ def rows(case: tuple[Mapping[str, bytes], str]) -> None:
         stats.add_attempts(RowReader().read(lines, LoggedAttempt))
 
     def replayed() -> None:
-        replay.read_rows(lines)
+        recorder = Recorder()
+        recorder.take_requests(lines)
+        recorder.take_attempts(lines)
+        recording = recorder.finish()
+        recorded(recording)
+        Replay(recording, tuple(STRATEGIES)).finish()
 
     for read in (requests, attempts, replayed):
         within_time(read, sum(map(len, lines)))

@@ -19,7 +19,7 @@ COMMANDS: dict[str, str] = {
     "env": "Print what points a tool at the proxy: lines for the shell, or the tool's own file.",
     "guard": "",
     "install": "Install the proxy as a service (launchd, systemd).",
-    "replay": "Run recorded attempts (proxy-attempts-….jsonl) through another strategy; nothing is sent.",
+    "replay": "Estimate what other strategies would have done with the requests of the last hours; nothing is sent.",
     "reset": "Forget the cooldowns of ACCOUNT, or of all: they are asked again with the next request.",
     "setup": "Log in, run the proxy for good, and point Claude Code at it, in one go.",
     "status": "Show whether the proxy runs and how its accounts are doing.",

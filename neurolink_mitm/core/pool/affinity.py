@@ -46,7 +46,8 @@ class Affinity:
         self._places: OrderedDict[Session, _Place] = OrderedDict()
 
     def home(self, session: Session | None, now: float) -> str | None:
-        return next(iter(self.accounts(session, now)), None)
+        place = self._places.get(session) if session else None
+        return place.home if place and now - place.used_at < self._lifetime else None
 
     def accounts(self, session: Session | None, now: float) -> tuple[str, ...]:
         """Return the home of the session, and the account that stands in for it, where its cache is newest."""
