@@ -40,7 +40,7 @@ def environment() -> Environment:
         auto_reload=False,
     )
     made.filters |= {"count": count, "tokens": tokens, "ms": ms, "usd": usd, "share": share, "size": size,
-                     "fraction": fraction, "when": when, "since": since, "until": until,
+                     "fraction": fraction, "percent": percent, "when": when, "since": since, "until": until,
                      "due": due, "timed": timed,
                      "account_colour": account_colour}  # fmt: skip
     made.globals |= {"version": __version__}
@@ -109,8 +109,13 @@ def share(value: object) -> str:
 
 
 def fraction(value: object) -> str:
-    """Return a share of 1 as the value of a `<meter>`, which holds 0 to 1."""
-    return f"{min(1.0, max(0.0, _number(value) or 0.0)):.4g}"
+    """Return a share of 1 as the value of a meter, which holds 0 to 1."""
+    return f"{_bounded(value):.4g}"
+
+
+def percent(value: object) -> str:
+    """Return a share of 1 as the length of a bar in an SVG, 0 to 100 %."""
+    return f"{_bounded(value) * 100:.4g}%"
 
 
 @pass_context
@@ -185,6 +190,10 @@ def _number(value: object) -> float | None:
     except OverflowError:
         return None
     return number if math.isfinite(number) else None
+
+
+def _bounded(value: object) -> float:
+    return min(1.0, max(0.0, _number(value) or 0.0))
 
 
 def _digits(number: float, decimals: int) -> str:

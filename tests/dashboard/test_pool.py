@@ -79,7 +79,7 @@ def test_the_part_shows_windows_and_who_is_next(dashboard: Served, upstream: San
     with dashboard.signed_in() as client:
         html = client.get("/parts/pool").text
     assert "7d_opus" in html
-    assert '<meter class="warn" min="0" max="1" value="0.91"' in html
+    assert 'aria-valuenow="0.91" aria-valuetext="91\u202f%"' in html
     assert html.count('class="badge busy"') == 1
     assert 'hx-post="/actions/pause"' in html
 

@@ -16,6 +16,7 @@ from neurolink_mitm.dashboard.render import (
     environment,
     fraction,
     ms,
+    percent,
     share,
     since,
     size,
@@ -70,6 +71,8 @@ NOTHING: tuple[object, ...] = (None, math.nan, math.inf, -math.inf, 10**400, Tru
         (fraction, 0.42, "0.42"),
         (fraction, 7, "1"),
         (fraction, -1, "0"),
+        (percent, 0.425, "42.5%"),
+        (percent, 7, "100%"),
     ],
 )
 def test_a_number_is_written_with_its_unit(
