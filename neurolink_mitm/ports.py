@@ -192,6 +192,9 @@ class Dashboard(Protocol):
     def fault(self) -> str:
         """Why there is no `url`."""
 
+    def report(self) -> Mapping[str, object] | None:
+        """For `/status`; None where nothing listens."""
+
     def expect(self, link: str) -> None:
         """Let a link sign one browser in, once, within a minute; `link` is the digest of its token."""
 

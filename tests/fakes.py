@@ -139,6 +139,21 @@ class FakeNotices:
         return {"channels": ["command"], "sent": 0, "failed": 0, "lastError": None}
 
 
+@dataclass
+class FakeDashboard:
+    """Keeps the links that it is to expect."""
+
+    url: str | None = "http://127.0.0.1:55670"
+    fault: str = "the dashboard is off: dashboard.enabled"
+    links: list[str] = field(default_factory=list)
+
+    def report(self) -> Mapping[str, object] | None:
+        return {"url": self.url, "readOnly": False} if self.url else None
+
+    def expect(self, link: str) -> None:
+        self.links.append(link)
+
+
 def make_account(label: str = "work", token: str = "", **changes: Any) -> Account:
     """An API-key account, or a login if `token` is one (`sk-ant-oat…`)."""
     secret = Secret(token or f"sk-ant-test-{label}")

@@ -25,6 +25,7 @@ from neurolink_mitm.core.status.event_loop import Lag, Stall
 from neurolink_mitm.core.status.metrics import METRICS
 from tests.fakes import (
     NOW,
+    FakeDashboard,
     FakeNotices,
     FakeTelemetry,
     FakeTranslator,
@@ -85,6 +86,7 @@ def a_full_report() -> tuple[dict[str, Any], list[dict[str, Any]]]:
         translator=FakeTranslator(),
         telemetry=FakeTelemetry(),
         notices=FakeNotices(),
+        dashboard=FakeDashboard(),
         lag=stalled,
     )
     exchange = make_exchange(kind=Kind.MESSAGES, attempts=[make_attempt()])

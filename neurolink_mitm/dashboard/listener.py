@@ -7,7 +7,7 @@ import errno
 import logging
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from neurolink_mitm.core.auth.loopback import is_loopback
@@ -56,6 +56,10 @@ class Dashboard:
     def fault(self) -> str:
         """Why there is no `url`."""
         return FAILED if self._listener else self._fault
+
+    def report(self) -> Mapping[str, object] | None:
+        """For `/status`; None where nothing listens."""
+        return {"url": self.url, "readOnly": self._site.read_only} if self.url else None
 
     def expect(self, link: str) -> None:
         """Let a link sign one browser in, once, within a minute; `link` is the digest of its token."""

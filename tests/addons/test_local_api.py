@@ -24,7 +24,15 @@ from neurolink_mitm.core.status import status
 from neurolink_mitm.dataplane.hooks import exchange_of
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import answer, document, make_flow, refusal
-from tests.fakes import NOW, FakeClock, MemoryStateStore, make_account, make_exchange, make_runtime
+from tests.fakes import (
+    NOW,
+    FakeClock,
+    FakeDashboard,
+    MemoryStateStore,
+    make_account,
+    make_exchange,
+    make_runtime,
+)
 
 ADMIN = Secret("admin-token")
 SHOWN = {"x-neurolink-admin": "admin-token"}
@@ -425,3 +433,37 @@ def test_the_document_is_json() -> None:
     assert response is not None
     assert response.headers["content-type"] == "application/json"
     json.loads(response.content or b"")
+
+
+LINK = "/admin/dashboard-link?link="
+DIGEST = "0a" * 32
+
+
+def test_the_owner_makes_a_link_whose_token_the_proxy_never_sees() -> None:
+    dashboard = FakeDashboard()
+    runtime = cooling()
+    runtime.dashboard = dashboard
+    flow = asked(make_flow("POST", LINK + DIGEST, SHOWN), runtime)
+    assert document(flow) == {"url": dashboard.url}
+    assert dashboard.links == [DIGEST]
+
+
+@pytest.mark.parametrize(
+    ("digest", "headers", "url", "expected"),
+    [
+        (DIGEST, {}, "http://127.0.0.1:1", (403, "permission_error")),
+        (DIGEST, {"x-neurolink-admin": "guess"}, "http://127.0.0.1:1", (403, "permission_error")),
+        ("", SHOWN, "http://127.0.0.1:1", (400, "invalid_request_error")),
+        (DIGEST.upper(), SHOWN, "http://127.0.0.1:1", (400, "invalid_request_error")),
+        (DIGEST, SHOWN, None, (404, "not_found_error")),
+    ],
+    ids=["nobody", "somebody", "no-digest", "odd-digest", "off"],
+)
+def test_no_link(
+    digest: str, headers: dict[str, str], url: str | None, expected: tuple[int, str]
+) -> None:
+    dashboard = FakeDashboard(url)
+    runtime = cooling()
+    runtime.dashboard = dashboard
+    assert refusal(asked(make_flow("POST", LINK + digest, headers), runtime)) == expected
+    assert dashboard.links == []

@@ -223,6 +223,8 @@ def _head(runtime: Runtime, info: StartInfo) -> Iterator[str]:
         yield "it is used from the next request on; or set ANTHROPIC_API_KEY, and start again"
     if info.missed:
         yield f"Note: {info.missed}"
+    if runtime.dashboard and runtime.dashboard.url:
+        yield f"Dashboard: run `{info.program} dashboard`, which opens {runtime.dashboard.url}"
     if info.web_url:
         yield f"Watch it in a browser: {info.web_url}"
     if info.attached:

@@ -70,6 +70,8 @@ def status_view(report: Report, now: float, detail: Detail = Detail()) -> Render
 
 def _about_proxy(report: Report, accounts: Sequence[Report]) -> Iterable[Text]:
     yield _head(report)
+    if dashboard := report.get("dashboard"):
+        yield Text(f"dashboard: {dashboard['url']} (opened by `neurolink dashboard`)")
     yield from _other_lines(report)
     yield from _loop_lines(report.get("loop"))
     yield from _claude_code_lines(report.get("claudeCode"))

@@ -50,7 +50,7 @@ class Reporting(Protocol):
 
 
 class ReportingIfOn(Protocol):
-    """A part that reports only if it is on: telemetry, notices."""
+    """A part that reports only if it is on: telemetry, notices, the dashboard."""
 
     def report(self) -> Mapping[str, object] | None: ...
 
@@ -74,6 +74,8 @@ class Running(Protocol):
     def telemetry(self) -> ReportingIfOn | None: ...
     @property
     def notices(self) -> ReportingIfOn | None: ...
+    @property
+    def dashboard(self) -> ReportingIfOn | None: ...
     @property
     def lag(self) -> Lag: ...
     @property
@@ -167,6 +169,7 @@ def _begun(
         "journal": running.journal.report(),
         "telemetry": running.telemetry.report() if running.telemetry else None,
         "notices": running.notices.report() if running.notices else None,
+        "dashboard": running.dashboard.report() if running.dashboard else None,
         "loop": running.lag.report(),
         "config": {
             "path": running.config_path,

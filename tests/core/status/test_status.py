@@ -124,6 +124,7 @@ def test_the_report_of_a_new_proxy() -> None:
         "journal": {"dropped": 0, "bodiesDropped": 0, "lastError": None},
         "telemetry": None,
         "notices": None,
+        "dashboard": None,
         "loop": Lag().report(),
         "config": {
             "path": "/h/proxy-config.yaml",
