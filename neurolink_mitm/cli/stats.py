@@ -19,7 +19,6 @@ from neurolink_mitm.core.logs.summary import duration
 from neurolink_mitm.core.logs.timestamps import local_zone
 from neurolink_mitm.records.format import one_line
 from neurolink_mitm.records.row_reader import RequestFilter
-from neurolink_mitm.records.search import sum_up
 from neurolink_mitm.records.stats import (
     BY,
     AttemptTimes,
@@ -31,6 +30,7 @@ from neurolink_mitm.records.stats import (
     report,
     sparkline,
 )
+from neurolink_mitm.records.summing import sum_up
 
 WORTH_A_BAR = 20_000_000
 """Bytes from which on reading takes long enough for a progress bar."""
@@ -57,9 +57,9 @@ def command(
     """
     begin, end = (moment(text) if text else None for text in (since, until))
     stats = Stats(by)
-    bad = sum_up(home().logs, stats, begin, end, _progress, RequestFilter(**filters))
-    if bad:
-        say(f"neurolink: {bad} lines are no rows, left out")
+    reading = sum_up(home().logs, stats, begin, end, _progress, RequestFilter(**filters))
+    for note in reading.notes():
+        say(f"neurolink: {note}")
     click.echo(_printed(stats, form), nl=False)
     if not stats.groups and form == "table":
         say("no request in this time; neurolink logs tail shows the latest")

@@ -3,4 +3,7 @@
 
 A replay takes rows as a `recording`, sends them again in `replay`, and says what that is worth in `estimate`;
 `what_if` reads the files for it.
+
+Statistics are summed up (`summing`) from rows and from roll-ups, which are kept longer: the sums of a day (`rollups`)
+by quarters of an hour (`slots`) in a file (`rollup_files`).
 """

@@ -36,6 +36,11 @@ def by_day(directory: Path, family: str) -> dict[date, Path]:
     return dict(sorted((day, path) for path in paths if (day := _day(path, family))))
 
 
+def days(directory: Path, family: str) -> set[date]:
+    """Return the days that have a file of a family."""
+    return {day for path in directory.glob(f"{family}-*.jsonl") if (day := _day(path, family))}
+
+
 def _utc_day(seconds: float) -> date:
     return datetime.fromtimestamp(min(max(seconds, FIRST), LAST), UTC).date()
 
@@ -70,13 +75,13 @@ def lines(path: Path, on_bytes: OnBytes = lambda _: None) -> Iterator[bytes]:
                 on_bytes(read)
                 read = 0
             if len(line) == LONGEST and not line.endswith(b"\n"):
-                read += _skip_line(file)
+                read += skip_line(file)
             else:
                 yield line
     on_bytes(read)
 
 
-def _skip_line(file: BinaryIO) -> int:
+def skip_line(file: BinaryIO) -> int:
     read = 0
     while part := file.readline(LONGEST):
         read += len(part)

@@ -1,4 +1,7 @@
-"""Deletes logs: those that are too old, then the oldest until the rest is within the size limit."""
+"""Deletes logs: those that are too old, then the oldest until the rest is within the size limit.
+
+The sums of a day are written to its roll-up before: these are kept longer, and count for no size.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,27 @@ import logging
 import os
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from filelock import Timeout
+
 from neurolink_mitm.core.settings.values import Logging
+from neurolink_mitm.records import log_files, rollup_files
+from neurolink_mitm.records.rollup_files import Breathe
+from neurolink_mitm.records.rollups import BrokenError
 
 _ROWS = re.compile(r"(?:proxy(?:-attempts|-debug)?|audit)-(\d{4}-\d{2}-\d{2})\.jsonl")
 MEGABYTE = 1_000_000
 EVERY = 3600.0
 """Seconds between two cleanings."""
 BODIES = "bodies"
+PAUSE = 0.0005
+"""Seconds of rest after a few rows: the event loop of the flows needs the same interpreter lock."""
 
 logger = logging.getLogger("neurolink.journal")
 
@@ -73,26 +84,95 @@ async def keep_clean(
     directory: Path, limits: Callable[[], Logging], now: Callable[[], float], every: float = EVERY
 ) -> None:
     """Clean every `every` seconds until cancelled; `limits` is called each time: a reload may change them."""
-    while True:
-        await asyncio.to_thread(clean, directory, limits(), now())
-        await asyncio.sleep(every)
+    stopping = threading.Event()
+
+    def breathe(_: int) -> None:
+        if stopping.wait(PAUSE):
+            raise StoppedError
+
+    try:
+        while True:
+            with suppress(StoppedError):
+                await asyncio.to_thread(clean, directory, limits(), now(), breathe)
+            await asyncio.sleep(every)
+    finally:
+        stopping.set()  # who ends the proxy waits for its threads
 
 
-def clean(directory: Path, limits: Logging, now: float) -> None:
-    """Delete the surplus. What can't be deleted is reported, and tried again the next time."""
+class StoppedError(Exception):
+    """The proxy stops while rows are read; what was read is read again the next time."""
+
+
+def clean(directory: Path, limits: Logging, now: float, breathe: Breathe = lambda _: None) -> None:
+    """Write roll-ups, and delete the surplus. What can't be is reported, and tried again the next time."""
+    write_rollups(directory, breathe)
     gone = surplus(
         entries(directory),
         now,
         max_age_days=limits.max_age_days,
         max_bytes=limits.max_size_mb * MEGABYTE,
     )
-    failed = [error for each in gone if (error := _remove(Path(each.path)))]
+    gone.sort(key=lambda each: bool(_summed(Path(each.path))))  # the others make room for roll-ups
+    failed = [error for each in gone if (error := _remove_entry(Path(each.path), breathe))]
     if failed:
         logger.error("%d old logs can't be deleted: %s", len(failed), failed[0])
     for day in _entries(directory / BODIES):
         if parse_day(day.name):
             with suppress(OSError):  # it is empty only when all of its requests are gone
                 os.rmdir(day.path)
+    _remove_rollups(directory, now, limits.rollup_days)
+
+
+def write_rollups(directory: Path, breathe: Breathe = lambda _: None) -> None:
+    """Bring the roll-ups of all days up to their rows."""
+    failed: list[OSError] = []
+    for day in sorted(_days_with_rows(directory)):
+        try:
+            if rollup_files.is_stale(directory, day):
+                rollup_files.refresh(directory, day, breathe)
+        except (Timeout, BrokenError):
+            pass  # another process does it; or a later version has done it
+        except OSError as e:
+            failed.append(e)
+    if failed:
+        logger.error("%d roll-ups can't be written: %s", len(failed), failed[0])
+
+
+def _days_with_rows(directory: Path) -> set[date]:
+    return {day for family in rollup_files.FAMILIES for day in log_files.days(directory, family)}
+
+
+def _summed(path: Path) -> tuple[str, date] | None:
+    """Return family and day of rows that a roll-up sums up."""
+    day = day_of(path.name)
+    family = path.name[: -len("-YYYY-MM-DD.jsonl")]
+    return (family, day) if day and family in rollup_files.FAMILIES else None
+
+
+def _remove_entry(path: Path, breathe: Breathe) -> OSError | None:
+    summed = _summed(path)
+    if summed is None:
+        return _remove(path)
+    family, day = summed
+    try:
+        rollup_files.remove_rows(path.parent, day, family, breathe)
+    except BrokenError:  # of a later version, which has summed them up
+        return _remove(path)
+    except (Timeout, FileNotFoundError):
+        return None  # another process cleans
+    except OSError as e:
+        return e
+    return None
+
+
+def _remove_rollups(directory: Path, now: float, max_days: int) -> None:
+    """Delete roll-ups that are too old, and whose rows are gone."""
+    first = (datetime.fromtimestamp(now, UTC) - timedelta(days=max_days)).date()
+    rows = _days_with_rows(directory)
+    for entry in _entries(directory / rollup_files.FOLDER):
+        day = parse_day(entry.name[:10])
+        if day and day < first and day not in rows:
+            _remove(Path(entry.path))
 
 
 def entries(directory: Path) -> Iterator[LogEntry]:

@@ -1,9 +1,8 @@
-"""Searches the logs: one request, the latest ones, captured sides since a time; and sums requests up."""
+"""Searches the logs: one request, the latest ones, captured sides since a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import msgspec
 
 from neurolink_mitm.adapters.bodies import read_body
 from neurolink_mitm.records import har, log_files
-from neurolink_mitm.records.log_files import OnBytes
 from neurolink_mitm.records.row_reader import (
     LoggedAttempt,
     LoggedRequest,
@@ -22,7 +20,6 @@ from neurolink_mitm.records.row_reader import (
     in_order,
     spellings,
 )
-from neurolink_mitm.records.stats import Stats
 
 Row = dict[str, Any]
 ALL = RequestFilter()
@@ -128,31 +125,3 @@ class _AttemptTimes:
         for path in log_files.files(self._logs, "proxy-attempts"):
             if path.name == f"proxy-attempts-{day}.jsonl":
                 yield from RowReader().read(log_files.lines(path), LoggedAttempt)
-
-
-def sum_up(
-    logs: Path,
-    stats: Stats,
-    since: float | None,
-    until: float | None,
-    progress: Callable[[int], AbstractContextManager[OnBytes]],
-    wanted: RequestFilter = ALL,
-) -> int:
-    """Add the requests and attempts of a time range to `stats`; return the number of lines that are no rows.
-
-    Of selected requests the attempts are not added: their rows do not say whose they are.
-
-    `progress` is called with the bytes to read, and returns what is called with those that were read.
-    """
-    times, reader = TimeRange.of(since, until), RowReader()
-    requests = log_files.files(logs, "proxy", since, until)
-    some = wanted != ALL
-    attempts = [] if some else log_files.files(logs, "proxy-attempts", since, until)
-    with progress(log_files.size(requests + attempts)) as on_bytes:
-        for path in requests:
-            rows = reader.read(log_files.lines(path, on_bytes), LoggedRequest)
-            stats.add(row for row in rows if row.timestamp in times and (not some or wanted(row)))
-        for path in attempts:
-            tries = reader.read(log_files.lines(path, on_bytes), LoggedAttempt)
-            stats.add_attempts(row for row in tries if row.timestamp in times)
-    return reader.bad

@@ -3,55 +3,68 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from neurolink_mitm.core.logs.timestamps import local_hour
 from neurolink_mitm.records.row_reader import LoggedAttempt, LoggedRequest
+from neurolink_mitm.records.slots import minute_of
 
 _GROWTH = math.log(1.02)
 """Width of a bucket: quantiles are right within 2 %."""
 MAX_GROUPS = 5_000
 """Groups at most; requests of further ones are summed up under `REST`."""
+LARGEST = 10**12
+"""Of a number in a row; larger ones count as much."""
+_ZERO = -99_999
+"""The bucket of 0."""
 REST = "(others)"
 NO_KEY = "(none)"
+LONGEST_KEY = 200
+"""Characters of the name of a group; it is cut beyond."""
 DEEPEST = 20
 """Agents that one line of starting each other is followed for."""
 
 
-@dataclass(slots=True)
-class Quantiles:
+class Quantiles(msgspec.Struct, array_like=True):
     """Quantiles of positive numbers, counted in logarithmic buckets."""
 
-    counts: Counter[int] = field(default_factory=Counter)
+    counts: dict[int, int] = {}
 
     def add(self, value: float) -> None:
-        self.counts[math.ceil(math.log(value) / _GROWTH) if value > 0 else -9999] += 1
+        bucket = math.ceil(math.log(value) / _GROWTH) if value > 0 else _ZERO
+        self.counts[bucket] = self.counts.get(bucket, 0) + 1
+
+    def merge(self, other: Quantiles) -> None:
+        """Add the numbers of `other`."""
+        counts, count_of = self.counts, self.counts.get
+        for bucket, count in other.counts.items():
+            counts[bucket] = count_of(bucket, 0) + count
 
     def at(self, share: float) -> float | None:
         """Return the value that `share` of the numbers do not exceed; None without numbers."""
-        wanted, below = share * self.counts.total(), 0
+        wanted, below = share * sum(self.counts.values()), 0
         for bucket in sorted(self.counts):
             below += self.counts[bucket]
             if below >= wanted:
-                return 0.0 if bucket == -9999 else math.exp((bucket - 0.5) * _GROWTH)
+                return 0.0 if bucket == _ZERO else math.exp((bucket - 0.5) * _GROWTH)
         return None
 
 
-@dataclass(slots=True)
-class AttemptTimes:
+class AttemptTimes(msgspec.Struct, array_like=True):
     """How soon attempts were connected and answered."""
 
     answered: int = 0
     """Attempts of which a first byte came."""
     reused: int = 0
     """Those of them that had a reused connection."""
-    connect: Quantiles = field(default_factory=Quantiles)
+    connect: Quantiles = msgspec.field(default_factory=Quantiles)
     """Of new connections; so is `tls`, of those with TLS."""
-    tls: Quantiles = field(default_factory=Quantiles)
-    wait: Quantiles = field(default_factory=Quantiles)
+    tls: Quantiles = msgspec.field(default_factory=Quantiles)
+    wait: Quantiles = msgspec.field(default_factory=Quantiles)
 
     def add(self, row: LoggedAttempt) -> None:
         if row.connectMs:
@@ -62,6 +75,14 @@ class AttemptTimes:
             self.wait.add(row.waitMs)
             self.answered += 1
             self.reused += bool(row.reused)
+
+    def merge(self, other: AttemptTimes) -> None:
+        """Add the attempts of `other`."""
+        self.answered += other.answered
+        self.reused += other.reused
+        self.connect.merge(other.connect)
+        self.tls.merge(other.tls)
+        self.wait.merge(other.wait)
 
     @property
     def empty(self) -> bool:
@@ -77,9 +98,8 @@ class AttemptTimes:
             yield from (each.at(share) for share in (0.5, 0.95))
 
 
-@dataclass(slots=True)
-class GroupSums:
-    """The sums of the requests of one group. `cost` is in USD."""
+class Sums(msgspec.Struct, array_like=True):
+    """The sums of requests. `cost` is in USD."""
 
     requests: int = 0
     errors: int = 0
@@ -94,27 +114,38 @@ class GroupSums:
     cost: float = 0.0
     priced: int = 0
     """Requests whose cost is known."""
-    first_byte: Quantiles = field(default_factory=Quantiles)
-    over_time: Counter[str] = field(default_factory=Counter)
-    """Requests by hour where a group is a day, else by day."""
-    times: AttemptTimes = field(default_factory=AttemptTimes)
+    first_byte: Quantiles = msgspec.field(default_factory=Quantiles)
 
-    def add(self, row: LoggedRequest, when: str) -> None:
+    def add(self, row: LoggedRequest) -> None:
         self.requests += 1
         self.errors += row.failed
         self.cancelled += row.outcome == "client_cancelled"
-        self.failovers += max(0, row.attempts - 1)
-        self.input += row.inputTokens or 0
-        self.output += row.outputTokens or 0
-        self.cache_creation += row.cacheCreationTokens or 0
-        self.cache_read += row.cacheReadTokens or 0
-        self.moved += row.movedCacheTokens or 0
+        self.failovers += _limited(row.attempts - 1)
+        self.input += _limited(row.inputTokens or 0)
+        self.output += _limited(row.outputTokens or 0)
+        self.cache_creation += _limited(row.cacheCreationTokens or 0)
+        self.cache_read += _limited(row.cacheReadTokens or 0)
+        self.moved += _limited(row.movedCacheTokens or 0)
         if row.costUsd is not None:
-            self.cost += row.costUsd
+            self.cost += min(max(row.costUsd, 0.0), LARGEST)
             self.priced += 1
         if row.ttfbMs is not None:
             self.first_byte.add(row.ttfbMs)
-        self.over_time[when] += 1
+
+    def merge(self, other: Sums) -> None:
+        """Add the requests of `other`."""
+        self.requests += other.requests
+        self.errors += other.errors
+        self.cancelled += other.cancelled
+        self.failovers += other.failovers
+        self.input += other.input
+        self.output += other.output
+        self.cache_creation += other.cache_creation
+        self.cache_read += other.cache_read
+        self.moved += other.moved
+        self.cost += other.cost
+        self.priced += other.priced
+        self.first_byte.merge(other.first_byte)
 
     @property
     def hit_rate(self) -> float | None:
@@ -123,9 +154,36 @@ class GroupSums:
         return self.cache_read / prompts if prompts else None
 
 
+def _limited(value: int) -> int:
+    """Return a number of a row, which may hold any, so that sums of many stay numbers of 64 bits."""
+    return min(max(value, 0), LARGEST)
+
+
+Groups = dict[str, dict[int, Sums]]
+"""Sums by group and slot."""
+Times = dict[str, dict[int, AttemptTimes]]
+"""Of attempts, by account and slot."""
+
+
+class GroupSums(Sums):
+    """The sums of one group, how its requests are spread, and the times of its attempts."""
+
+    over_time: dict[str, int] = {}
+    """Requests by hour where a group is a day, else by day."""
+    times: AttemptTimes = msgspec.field(default_factory=AttemptTimes)
+
+    def count(self, when: str, requests: int = 1) -> None:
+        self.over_time[when] = self.over_time.get(when, 0) + requests
+
+
 def main_agent(row: LoggedRequest) -> str | None:
     """Return the name of the agent that the user talks to; it has no id of its own."""
     return f"main of {row.sessionId}" if row.sessionId else None
+
+
+def outcome(row: LoggedRequest) -> str:
+    """Return how a request ended, with the status if that was an error: `error 429`."""
+    return f"{row.outcome} {row.responseStatus or ''}".strip() if row.failed else row.outcome
 
 
 BY: Mapping[str, Callable[[LoggedRequest], str | None]] = {
@@ -138,13 +196,25 @@ BY: Mapping[str, Callable[[LoggedRequest], str | None]] = {
     "agent": lambda row: row.agentId or main_agent(row),
     "user": lambda row: row.userId,
     "conversation": lambda row: row.conversationId,
+    "provider": lambda row: row.provider,
+    "outcome": outcome,
 }
-_ATTEMPTS_BY: Mapping[str, Callable[[LoggedAttempt], str | None]] = {
-    "day": lambda row: local_hour(row.timestamp[:16])[0],
-    "account": lambda row: row.account,
-}
-"""Rows of attempts do not name what a request asked for, nor who: of models, sessions and clients the times are not
-known."""
+
+
+def key_of(by: str, row: LoggedRequest) -> str:
+    """Return the group of a request; a row may hold a name of any length."""
+    return (BY[by](row) or NO_KEY)[:LONGEST_KEY]
+
+
+def parent_of(row: LoggedRequest) -> str | None:
+    """Return the agent that has started the one of a request."""
+    parent = (row.parentAgentId or main_agent(row)) if row.agentId else None
+    return parent and parent[:LONGEST_KEY]
+
+
+def attempts_key(account: str | None) -> str:
+    """Return the account that attempts are counted under."""
+    return (account or NO_KEY)[:LONGEST_KEY]
 
 
 @dataclass(slots=True)
@@ -159,28 +229,67 @@ class Stats:
     """By agent: the one that has started it."""
 
     def add(self, rows: Iterable[LoggedRequest]) -> None:
-        key_of, groups = BY[self.by], self.groups
-        part = self.by == "day"  # of a day its hours, of anything else its days
         for row in rows:
-            key = key_of(row) or NO_KEY
-            group = groups.get(key)
-            if group is None:
-                key = key if len(groups) < MAX_GROUPS else REST
-                group = groups.setdefault(key, GroupSums())
-            if row.agentId and self.by == "agent" and key not in self.parents:
-                parent = row.parentAgentId or main_agent(row)
-                if parent and parent != key and key != REST:
-                    self.parents[key] = parent
-            group.add(row, local_hour(row.timestamp[:16])[part])
+            day, hour = local_hour(row.timestamp[:16])
+            key, group = self._group(key_of(self.by, row))
+            group.add(row)
+            group.count(hour if self.by == "day" else day)
+            if self.by == "agent" and (parent := parent_of(row)):
+                self._adopt(key, parent)
+
+    def merge(self, groups: Groups, parents: Mapping[str, str], wanted: Container[int]) -> None:
+        """Add the sums of the `wanted` slots, as `add` would add their rows."""
+        for key, cells in groups.items():
+            for slot, sums in cells.items():
+                if slot in wanted:
+                    self._merge(key, minute_of(slot), sums, parents.get(key))
+
+    def _merge(self, key: str, minute: str, sums: Sums, parent: str | None) -> None:
+        day, hour = local_hour(minute)
+        key, group = self._group(day if self.by == "day" else key)
+        group.merge(sums)
+        group.count(hour if self.by == "day" else day, sums.requests)
+        if parent and self.by == "agent":
+            self._adopt(key, parent)
+
+    def _group(self, key: str) -> tuple[str, GroupSums]:
+        group = self.groups.get(key)
+        if group is None:
+            key = key if len(self.groups) < MAX_GROUPS else REST
+            group = self.groups.setdefault(key, GroupSums())
+        return key, group
+
+    def _adopt(self, key: str, parent: str) -> None:
+        """Note who has started an agent: of several that are claimed, the first by name."""
+        if key not in (parent, REST):
+            self.parents[key] = min(parent, self.parents.get(key, parent))
 
     def add_attempts(self, rows: Iterable[LoggedAttempt]) -> None:
         """Add the times of attempts, also to the groups that there are when the requests have been added."""
-        key_of = _ATTEMPTS_BY.get(self.by)
         for row in rows:
             self.times.add(row)
-            group = self.groups.get(key_of(row) or NO_KEY) if key_of else None
+            group = self._group_of_attempts(row.account, row.timestamp[:16])
             if group:
                 group.times.add(row)
+
+    def merge_attempts(self, times: Times, wanted: Container[int]) -> None:
+        """Add the times of the `wanted` slots, as `add_attempts` would add their rows."""
+        for account, cells in times.items():
+            for slot, each in cells.items():
+                if slot in wanted:
+                    self.times.merge(each)
+                    group = self._group_of_attempts(account, minute_of(slot))
+                    if group:
+                        group.times.merge(each)
+
+    def _group_of_attempts(self, account: str | None, minute: str) -> GroupSums | None:
+        """Return the group of attempts.
+
+        Their rows do not name what a request asked for, nor who: of models, sessions and clients no times are known.
+        """
+        if self.by == "day":
+            return self.groups.get(local_hour(minute)[0])
+        return self.groups.get(attempts_key(account)) if self.by == "account" else None
 
     def total(self) -> GroupSums:
         """Return the sums of all groups, with the times of all attempts."""
@@ -216,11 +325,14 @@ class Stats:
 
     def _ordered_agents(self) -> list[tuple[str, GroupSums]]:
         lines = {name: self.line(name)[::-1] for name in self.groups}
-        first = {name: number for number, name in enumerate(self.groups)}
         order = sorted(
-            lines, key=lambda name: (name == REST, [first.get(each, -1) for each in lines[name]])
+            lines, key=lambda name: (name == REST, [self._rank(each) for each in lines[name]])
         )
         return [(name, self.groups[name]) for name in order]
+
+    def _rank(self, name: str) -> tuple[float, str]:
+        group = self.groups.get(name)
+        return (-group.requests if group else -math.inf), name
 
 
 FIELDS = (
@@ -254,11 +366,9 @@ def _rounded(value: float | None, digits: int) -> float | None:
 def _total(groups: Iterable[GroupSums]) -> GroupSums:
     whole = GroupSums()
     for group in groups:
-        for name in ("requests", "errors", "cancelled", "failovers", "input", "output",
-                     "cache_creation", "cache_read", "moved", "cost", "priced"):  # fmt: skip
-            setattr(whole, name, getattr(whole, name) + getattr(group, name))
-        whole.first_byte.counts.update(group.first_byte.counts)
-        whole.over_time.update(group.over_time)
+        whole.merge(group)
+        for when, requests in group.over_time.items():
+            whole.count(when, requests)
     return whole
 
 

@@ -4,13 +4,18 @@ import asyncio
 import os
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neurolink_mitm.adapters import files
 from neurolink_mitm.core.settings.values import Logging
+from neurolink_mitm.records import retention, rollup_files
 from neurolink_mitm.records.retention import LogEntry, clean, day_of, keep_clean, surplus
+from neurolink_mitm.records.rollup_files import RollupReader
+from neurolink_mitm.records.rollups import WHOLE
 from tests.waiting import LIMIT
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC).timestamp()
@@ -75,7 +80,9 @@ def write(path: Path, size: int = 10) -> Path:
 
 
 def left(logs: Path) -> list[str]:
-    return sorted(str(path.relative_to(logs)) for path in logs.rglob("*") if path.is_file())
+    """The files below, without roll-ups."""
+    names = (str(path.relative_to(logs)) for path in logs.rglob("*") if path.is_file())
+    return sorted(name for name in names if not name.startswith("rollups"))
 
 
 def test_old_rows_and_bodies_go(tmp_path: Path) -> None:
@@ -141,3 +148,101 @@ async def test_it_is_done_at_once_and_again_with_the_limits_of_then(tmp_path: Pa
     await asyncio.wait_for(enough.wait(), LIMIT)
     task.cancel()
     assert (asked[1], asked[2]) == (["proxy-2026-11-20.jsonl"], [])
+
+
+def rows(directory: Path, day: str, family: str = "proxy", count: int = 1) -> Path:
+    path = directory / f"{family}-{day}.jsonl"
+    row = f'{{"timestamp":"{day}T08:00:00.000Z","outcome":"complete"}}\n'
+    path.write_text(row * count)
+    return path
+
+
+def summed(directory: Path) -> dict[str, int]:
+    """How many requests each roll-up has."""
+    sums = {}
+    for day in sorted(rollup_files.days(directory)):
+        with RollupReader(directory, day) as reader:
+            cells = reader.groups(WHOLE).get(WHOLE, {})
+            sums[str(day)] = sum(cell.requests for cell in cells.values())
+    return sums
+
+
+@pytest.mark.parametrize("limits", [Logging(max_age_days=1), Logging(max_size_mb=0)])
+def test_what_is_deleted_has_a_roll_up(tmp_path: Path, limits: Logging) -> None:
+    for day in ("2026-11-20", "2026-11-21"):
+        rows(tmp_path, day, count=2)
+        rows(tmp_path, day, "proxy-attempts")
+    clean(tmp_path, limits, NOW)
+    assert left(tmp_path) == []
+    assert summed(tmp_path) == {"2026-11-20": 2, "2026-11-21": 2}
+
+
+def test_days_that_stay_have_a_roll_up_too(tmp_path: Path) -> None:
+    rows(tmp_path, "2026-11-23")
+    clean(tmp_path, Logging(), NOW)
+    assert left(tmp_path) == ["proxy-2026-11-23.jsonl"]
+    assert summed(tmp_path) == {"2026-11-23": 1}
+
+
+def test_roll_ups_are_kept_so_many_days(tmp_path: Path) -> None:
+    for day in ("2026-11-12", "2026-11-13", "2026-11-23"):
+        rows(tmp_path, day)
+    (tmp_path / "rollups").mkdir()
+    (tmp_path / "rollups" / "2026-01-01.json.corrupt-1").touch()
+    (tmp_path / "rollups" / "mine.json").touch()
+    clean(tmp_path, Logging(max_age_days=1, rollup_days=10), NOW)
+    assert summed(tmp_path) == {"2026-11-13": 1, "2026-11-23": 1}
+    names = {each.name for each in (tmp_path / "rollups").iterdir()}
+    assert names == {"2026-11-13.json", "2026-11-23.json", "mine.json", "rollups.lock"}
+
+
+def test_rows_that_can_not_be_summed_up_stay_and_are_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows(tmp_path, "2026-11-20")
+    rows(tmp_path, "2026-11-20", "proxy-debug")
+    (tmp_path / "rollups").touch()
+    clean(tmp_path, Logging(max_age_days=1), NOW)
+    assert left(tmp_path) == ["proxy-2026-11-20.jsonl"]
+    assert "1 roll-ups can't be written" in caplog.text
+    assert "1 old logs can't be deleted" in caplog.text
+
+
+def test_on_a_full_disk_rows_make_room_for_their_sums(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = rows(tmp_path, "2026-11-20")
+    write_atomic = files.write_atomic
+
+    def full(*args: Any) -> None:
+        if path.exists():
+            raise OSError(28, "No space left on device")
+        write_atomic(*args)
+
+    monkeypatch.setattr(files, "write_atomic", full)
+    clean(tmp_path, Logging(max_age_days=1), NOW)
+    assert summed(tmp_path) == {"2026-11-20": 1}
+
+
+def test_rows_of_a_later_versions_roll_up_are_deleted(tmp_path: Path) -> None:
+    rows(tmp_path, "2026-11-20")
+    (tmp_path / "rollups").mkdir()
+    later = tmp_path / "rollups" / "2026-11-20.json"
+    later.write_text('{"version":2}')
+    clean(tmp_path, Logging(max_age_days=1), NOW)
+    assert left(tmp_path) == []
+    assert later.read_text() == '{"version":2}'
+
+
+async def test_the_end_of_the_proxy_does_not_wait_for_many_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "PAUSE", LIMIT)
+    rows(tmp_path, "2026-11-23", count=1000)
+    task = asyncio.create_task(keep_clean(tmp_path, Logging, lambda: NOW))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert rollup_files.days(tmp_path) == set()

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,9 +13,7 @@ from neurolink_mitm.records.search import (
     latest,
     request_record,
     rows_of,
-    sum_up,
 )
-from neurolink_mitm.records.stats import Stats
 
 
 def write(logs: Path, family: str, day: int, *rows: dict[str, object]) -> None:
@@ -85,20 +81,3 @@ def test_har_entries_have_the_times_of_their_attempts_day_by_day(logs: Path) -> 
     entries = [msgspec.json.decode(entry) for entry in har_entries(logs, sides)]
     connect = [entry["timings"].get("connect") for entry in entries]
     assert connect == [None, 2.3, None, 2.4]
-
-
-def test_requests_and_attempts_are_summed_up(logs: Path) -> None:
-    read: list[int] = []
-
-    @contextmanager
-    def progress(total: int) -> Iterator[Callable[[int], object]]:
-        yield read.append
-        assert sum(read) == total
-
-    write(logs, "proxy-attempts", 23, {"connectMs": "soon"}, {"account": "work", "waitMs": 5.0})
-    stats = Stats("account")
-    assert sum_up(logs, stats, None, None, progress) == 2
-    assert stats.groups["work"].times.answered == 1
-    assert {name: group.requests for name, group in stats.groups.items()} == {
-        "(none)": 3, "work": 1,
-    }  # fmt: skip
