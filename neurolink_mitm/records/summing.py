@@ -246,7 +246,7 @@ class _Summing:
             chosen = (
                 line
                 for line in breathing(lines, (lambda _: None) if again else self.on_bytes)
-                if all(needle in line for needle in needles)
+                if all(any(each in line for each in needle) for needle in needles)
             )
             if family == REQUESTS:
                 requests = reader.read(chosen, LoggedRequest)
