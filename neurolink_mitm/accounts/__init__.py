@@ -9,5 +9,6 @@ What changes something takes an `Audit`, and writes the row of the change.
 - `clients`: the keys of those who call the proxy.
 - `placement`: where a new login goes among those that are stored.
 - `report`: the accounts as plain values, for JSON and tables.
-- `login_callback`: catches the code of a login in the browser.
+- `login_callback`: catches the code of a login in the browser. `browser_logins`: those whose code is pasted into
+  a page.
 """

@@ -8,7 +8,7 @@ from typing import Any
 
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.pool.accounts import Account, unknown_account
-from neurolink_mitm.core.settings.values import Config
+from neurolink_mitm.core.settings.values import Config, Routing
 
 Row = Mapping[str, Any]
 
@@ -53,8 +53,22 @@ def order_notes(labels: Sequence[str], rows: Sequence[Row]) -> list[str]:
     return notes
 
 
+def in_order(pool: Sequence[Account], routing: Routing) -> list[Account]:
+    """Return the accounts in the order of use that `routing` asks for, which the pool may not follow yet."""
+    place = {label: number for number, label in enumerate(routing.account_order)}
+    return sorted(
+        pool,
+        key=lambda each: (
+            each.label != routing.primary_account,
+            -each.priority,
+            each.type != "oauth",
+            place.get(each.label, len(place)),
+        ),
+    )
+
+
 def moved(pool: Sequence[Account], primary: str | None, label: str, *, up: bool) -> list[str]:
-    """Return all labels in the order of use, with `label` one place up or down. Raises `ValueError` with the reason."""
+    """Return the labels of `pool`, which is in order, with `label` a place up or down. Raises `ValueError`."""
     labels = [account.label for account in pool]
     if label not in labels:
         raise UnknownAccountError(unknown_account(label, labels))

@@ -9,6 +9,8 @@ from neurolink_mitm.accounts.report import needs_login
 from neurolink_mitm.core.auth.credentials import StoredAccount, check_label
 from neurolink_mitm.core.auth.labels import unique
 
+ANOTHER_LOGIN = "log out in the browser first, or use a private window"
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:
@@ -52,11 +54,22 @@ def place(
     )
 
 
+def place_again(new: StoredAccount, stored: Sequence[StoredAccount], label: str) -> Placement:
+    """Return where a login goes that renews the account `label`. Raises `ValueError` if it is another account's."""
+    same = next((each for each in stored if is_same(new, each)), None)
+    if same is not None and same.label != label:
+        raise ValueError(f"this is the account {same.label!r}, not {label!r}; {ANOTHER_LOGIN}")
+    old = next((each for each in stored if each.label == label), None)
+    if old and same is None and has_identity(old) and has_identity(new):
+        raise ValueError(f"this is another account than {label!r}; {ANOTHER_LOGIN}")
+    return Placement(label, replaces=old is not None)
+
+
 def _renewed(label: str, wish: str | None, labels: Collection[str], *, add: bool) -> Placement:
     if wish in (None, label):
         return Placement(label, replaces=True)
     if add:
-        hint = "to add another account, log out in the browser first, or use a private window"
+        hint = f"to add another account, {ANOTHER_LOGIN}"
         return Placement(label, replaces=True, note=f"this is {label!r}, which is renewed; {hint}")
     if wish in labels:
         raise ValueError(f"this login is {label!r}, and {wish!r} is another account")

@@ -10,7 +10,6 @@ from neurolink_mitm.core.auth.access import is_owner
 from neurolink_mitm.core.cost.client_limits import may_ask_for, model_not_allowed
 from neurolink_mitm.core.exchange import Exchange, Kind, Reply
 from neurolink_mitm.core.openai.unserved import forbidden, not_mapped
-from neurolink_mitm.core.pool.accounts import unknown_account
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.providers import models
 from neurolink_mitm.core.request.routing import (
@@ -180,16 +179,13 @@ class LocalApi:
         return {"url": dashboard.url}
 
     def _reset(self, flow: http.HTTPFlow) -> Page | Reply:
-        pool, wanted = self.runtime.pool, flow.request.query.get("account")
-        # the entry for `gemini-*` is there without anybody having named it
-        named = [a for a in pool.targets if a.is_anthropic or a.model]
-        found = [a for a in named if wanted in (None, a.label, a.key)]
-        if not found and wanted is not None:
-            return Reply(404, "not_found_error", unknown_account(wanted, [a.label for a in named]))
-        for account in found:
-            pool.reset(account.key)
+        pool = self.runtime.pool
+        try:
+            accounts = pool.reset_named(flow.request.query.get("account"))
+        except LookupError as e:
+            return Reply(404, "not_found_error", str(e))
         self.runtime.state_store.cooldowns(pool.cooldowns())
-        return {"reset": [account.label for account in found]}
+        return {"reset": [account.label for account in accounts]}
 
 
 def _answer(flow: http.HTTPFlow, response: http.Response) -> None:

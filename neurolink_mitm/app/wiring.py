@@ -271,7 +271,14 @@ def _notices(runtime: Runtime, home: Home | None, sources: Sources) -> Notifier:
 
 def _dashboard(runtime: Runtime, home: Home, settings: Settings, sources: Sources) -> Dashboard:
     """Set the dashboard, which follows the configuration."""
-    site = Site(runtime, home, network=lambda: sources.network, any_port=settings.port == 0)
+    site = Site(
+        runtime,
+        home,
+        network=lambda: sources.network,
+        any_port=settings.port == 0,
+        open_store=lambda: open_store(home, settings.environ),
+        serves_home=settings.accounts is None,
+    )
     runtime.dashboard = dashboard = Dashboard(site)
     follow(runtime, dashboard.configure)
     return dashboard

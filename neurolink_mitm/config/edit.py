@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import errno
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ BLANK = b"""\
 version: 1
 """
 """What an editor begins with where there is no file."""
+Check = Callable[[Any], object]
+"""Is called with the value that there is, before it is changed."""
 
 
 def primary(label: str | None) -> Change:
@@ -80,34 +82,44 @@ def _settings(path: Path, environ: Mapping[str, str]) -> Config:
         return Config()
 
 
-def set_primary(path: Path, label: str | None, audit: Audit) -> str | None:
+def set_primary(
+    path: Path, label: str | None, audit: Audit, check: Check = lambda _: None
+) -> str | None:
     """Write `routing.primary-account` into `path`, which loads or is missing; with None take it away.
 
-    Return the value before. Raises `OSError`, `NotEditableError`.
+    Return the value before, with which `check` is called first. Raises `OSError`, `NotEditableError`, `ChangedError`
+    where another program has written the file meanwhile, and what `check` raises.
     """
-    before: str | None = _write(path, primary(label))
+    before: str | None = _write(path, primary(label), check)
     if before != label:
         action = "set-primary" if label else "clear-primary"
         audit.record(action, label or before, before, label)
     return before
 
 
-def set_order(path: Path, labels: Sequence[str], audit: Audit) -> Sequence[str]:
+def set_order(
+    path: Path, labels: Sequence[str], audit: Audit, check: Check = lambda _: None
+) -> Sequence[str]:
     """Write `routing.account-order` likewise; without labels take it away. Return the value before."""
-    before, after = _write(path, order(labels)) or [], list(labels)
+    before, after = (
+        _write(path, order(labels), lambda value: check(value or [])) or [],
+        list(labels),
+    )
     if before != after:
         audit.record("order", None, before, after)
     return before
 
 
-def _write(path: Path, change: Change) -> Any:
+def _write(path: Path, change: Change, check: Check) -> Any:
     """Write the value, and return the one before."""
     with locked(path):
         before = read(path)
         old = new_file(path) if before is None else before
         document = document_of(path, old)
+        value = value_at(document, place(document, change, ()))
+        check(value)
         compare_and_swap(path, before, edited(path, old, [change], {}))
-    return value_at(document, place(document, change, ()))
+    return value
 
 
 def new_file(path: Path) -> bytes:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from neurolink_mitm.core.auth.client_keys import digest
 
@@ -37,6 +38,11 @@ class Session:
     cookie: str = field(repr=False)
     key: str = field(repr=False)
     began_at: Moment
+
+    @property
+    def name(self) -> str:
+        """What tells this session from others, and says nothing about its halves."""
+        return sha256(f"{self.cookie} {self.key}".encode()).hexdigest()
 
 
 class TooManyTriesError(Exception):

@@ -29,7 +29,7 @@ from neurolink_mitm.dashboard.page import Page, View
 from neurolink_mitm.dashboard.pages import PAGES
 from neurolink_mitm.dashboard.parts import Parts
 from neurolink_mitm.dashboard.render import environment
-from neurolink_mitm.dashboard.site import BusyError, Site
+from neurolink_mitm.dashboard.site import VISITOR, BusyError, Site
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -182,7 +182,11 @@ class Handlers:
         return response
 
     def _signed_in(self, request: Request) -> bool:
-        return session_of(request, self._access, request.headers.get(KEY_HEADER)) is not None
+        """Return whether a session asks, and note which."""
+        session = session_of(request, self._access, request.headers.get(KEY_HEADER))
+        if session:
+            VISITOR.set(session.name)
+        return session is not None
 
     def _html(self, template: str, status: int = 200, **context: object) -> Response:
         values: Mapping[str, object] = {"done": None, "error": None, "part": None, **context}

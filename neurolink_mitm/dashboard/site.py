@@ -5,20 +5,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
+from neurolink_mitm.accounts.browser_logins import Logins
+from neurolink_mitm.adapters.audit import Audit
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.network import Network
+from neurolink_mitm.adapters.token_store import TokenStore, open_store
+from neurolink_mitm.core.logs.audit import Actor
 from neurolink_mitm.core.settings.dashboard import DASHBOARD_PORT
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.status.in_flight import all_shown
 from neurolink_mitm.core.status.status import begin_report
+from neurolink_mitm.dashboard.forgotten import Forgotten
 from neurolink_mitm.ports import Runtime
 
 T = TypeVar("T")
 Report = Mapping[str, Any]
 
+VISITOR: ContextVar[str] = ContextVar("visitor", default="")
+"""The name of the session whose request is answered; it says nothing about the session's halves."""
 LIMIT = 5.0
 """Seconds that the loop of the flows may take to answer."""
 
@@ -54,6 +63,36 @@ class Site:
         return 0 if self.any_port and wanted == DASHBOARD_PORT else wanted
 
     any_port: bool = False
+    open_store: Callable[[], TokenStore] | None = None
+    """Opens the token store of this home."""
+    serves_home: bool = True
+    """Whether the accounts are those of the home; False: the sandbox's, which nobody can change."""
+    logins: Logins = field(default_factory=Logins, repr=False)
+    """The logins that were begun in pages."""
+    forgotten: Forgotten = field(default_factory=Forgotten, repr=False)
+    """The cooldowns that were forgotten by an action, for its undo."""
+
+    @property
+    def visitor(self) -> str:
+        """Whose request this is."""
+        return VISITOR.get()
+
+    @property
+    def audit(self) -> Audit:
+        """The audit log, for what is done in the pages."""
+        return Audit(self.home.logs, Actor.DASHBOARD, self.now)
+
+    @property
+    def store(self) -> TokenStore:
+        """The token store, opened anew: another object than the proxy's, which is to notice each change."""
+        opened = self.open_store or (lambda: open_store(self.home, self.runtime.environ))
+        return opened()
+
+    @property
+    def config_file(self) -> Path:
+        """The configuration file, which may be missing."""
+        path = self.runtime.config_path
+        return Path(path) if path else self.home.config
 
     def now(self) -> float:
         return self.runtime.clock.now()

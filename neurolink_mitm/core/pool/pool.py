@@ -21,7 +21,7 @@ from neurolink_mitm.core.failover.errors import (
 )
 from neurolink_mitm.core.pool import quota
 from neurolink_mitm.core.pool.account_state import AccountState
-from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.pool.accounts import Account, unknown_account
 from neurolink_mitm.core.pool.choice import CooldownResult, Requirements
 from neurolink_mitm.core.pool.choosing import Choosing
 from neurolink_mitm.core.pool.cooldown import Cooldown, in_bounds
@@ -127,6 +127,26 @@ class Pool(Choosing):
             state.probes.clear()
             state.ramps.by_scope.clear()
             self._touch(key)
+
+    def reset_named(self, wanted: str | None) -> list[Account]:
+        """Reset the target of this label or key, or all; return them. Raises `LookupError` if there is none."""
+        # the entry for `gemini-*` is there without anybody having named it
+        named = [each for each in self.targets if each.is_anthropic or each.model]
+        chosen = [each for each in named if wanted in (None, each.label, each.key)]
+        if not chosen and wanted is not None:
+            raise LookupError(unknown_account(wanted, [each.label for each in named]))
+        for account in chosen:
+            self.reset(account.key)
+        return chosen
+
+    def cool_again(self, key: str, persisted: PersistedState, now: float) -> None:
+        """Put back cooldowns that were reset, where there are no newer ones, unless the credential is another now."""
+        state, account = self._states.get(key), self._targets.get(key)
+        if state and account and persisted.credential == fingerprint(account.secret):
+            before = {scope: in_bounds(each, now) for scope, each in persisted.scopes.items()}
+            state.cooldowns |= before | state.cooldowns
+            self._touch(key)
+            self.changes += 1
 
     def began(
         self, key: str, requirements: Requirements, now: float, *, moved: bool = False

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from neurolink_mitm.dashboard.action import Action
-from neurolink_mitm.dashboard.actions import accounts, configuration, health
+from neurolink_mitm.dashboard.actions import accounts, configuration, health, logins
 
 ACTIONS: Mapping[str, Action] = {
-    action.name: action for action in (*accounts.ACTIONS, *configuration.ACTIONS, *health.ACTIONS)
+    action.name: action
+    for action in (
+        *accounts.ACTIONS,
+        *logins.ACTIONS,
+        *configuration.ACTIONS,
+        *health.ACTIONS,
+    )
 }

@@ -220,6 +220,19 @@ def test_of_an_account_that_is_gone_nothing_is_newer() -> None:
     assert pool.newest(gone) is gone
 
 
+def test_cooldowns_that_were_reset_are_put_back_for_the_same_credential() -> None:
+    pool = make_pool("a")
+    fail(pool, A)
+    before = pool.cooldowns()[A]
+    pool.reset_named("a")
+    pool.cool_again(A, before, NOW)
+    assert pool.cooldowns()[A] == before
+    pool.reset_named(A)
+    pool.cool_again(A, replace(before, credential="another"), NOW)
+    pool.cool_again("anthropic:gone", before, NOW)
+    assert A not in pool.cooldowns()
+
+
 def test_reset_forgets_cooldowns_and_probes() -> None:
     pool = make_pool("a")
     fail(pool, A)
