@@ -22,10 +22,11 @@ def test_status_for_people(running: Running) -> None:
     httpx.post(f"{running.url}/v1/messages", json=MESSAGE)
     status = running.shell.run("proxy", "status")
     assert (status.process.returncode, status.complained) == (0, "")
-    head, totals, titles, *accounts = status.said.splitlines()
+    head, totals, dashboard, titles, *accounts = status.said.splitlines()
     assert head.startswith("NeuroLink ")
     assert f"on {running.url} (pid {running.program.pid}, fill-first, up " in head
     assert " answered, 0 failed; " in totals
+    assert dashboard.startswith("dashboard: http://127.0.0.1:")
     assert titles.split()[:3] == ["account", "type", "state"]
     assert [line.split()[:2] for line in accounts] == [
         ["alpha", "api_key"],
