@@ -278,6 +278,7 @@ def _dashboard(runtime: Runtime, home: Home, settings: Settings, sources: Source
         any_port=settings.port == 0,
         open_store=lambda: open_store(home, settings.environ),
         serves_home=settings.accounts is None,
+        options=_source_options(settings, home),
     )
     runtime.dashboard = dashboard = Dashboard(site)
     follow(runtime, dashboard.configure)

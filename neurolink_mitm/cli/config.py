@@ -1,4 +1,4 @@
-"""`neurolink config`: check, edit, path, schema, show."""
+"""`neurolink config`: check, edit, path, schema, show, undo."""
 
 from __future__ import annotations
 
@@ -96,6 +96,7 @@ def edit(file: Path | None, env_file: Path | None) -> None:
     """
     from neurolink_mitm.adapters.files import ChangedError
     from neurolink_mitm.config.edit import copy_for_editing, swap_in
+    from neurolink_mitm.config.history import History
 
     path, environ = file or home().config, environment(env_file)
     before = path.read_bytes() if path.exists() else None
@@ -106,7 +107,7 @@ def edit(file: Path | None, env_file: Path | None) -> None:
     while copy.read_bytes() != before:
         if not (faults := _faults(copy, environ)):
             try:
-                swap_in(path, before, copy, audit(), environ)
+                swap_in(path, before, copy, audit(), environ, History(home().config_history, path))
             except ChangedError:
                 fail(f"{path} was changed meanwhile and is left so; your text is in {copy}", FAILED)
             click.echo(f"{path} is written; a running proxy takes it over by itself")
@@ -117,6 +118,34 @@ def edit(file: Path | None, env_file: Path | None) -> None:
         _edit(copy)
     copy.unlink()
     click.echo("nothing was changed")
+
+
+@command.command()
+@file_argument
+@env_file_option
+@click.option("--force", is_flag=True, help="Also where the file was changed since that edit.")
+def undo(file: Path | None, env_file: Path | None, force: bool) -> None:
+    """Put the configuration before the last edit back: one of `config edit`, or of the dashboard.
+
+    Example: neurolink config undo
+    """
+    from neurolink_mitm.adapters.files import ChangedError
+    from neurolink_mitm.config.history import History
+    from neurolink_mitm.config.proposal import NothingToUndoError
+    from neurolink_mitm.config.proposal import undo as undo_edit
+    from neurolink_mitm.core.settings.errors import ConfigError
+
+    path, environ = (file or home().config).absolute(), environment(env_file)
+    history = History(home().config_history, path)
+    try:
+        undo_edit(path, history, audit(), environ, force=force)
+    except NothingToUndoError:
+        fail(f"no earlier version of {path} is kept", FAILED)
+    except ChangedError:
+        fail(f"{path} was changed since the last edit: --force undoes that, too", FAILED)
+    except ConfigError as e:
+        fail("\n  ".join(("the version before can't be used:", *e.faults)), USAGE)
+    click.echo(f"{path} is as it was before the last edit; a running proxy takes it over by itself")
 
 
 @command.command()

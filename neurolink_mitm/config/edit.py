@@ -61,7 +61,12 @@ def copy_for_editing(path: Path) -> tuple[Path, bool]:
 
 
 def swap_in(
-    path: Path, before: bytes | None, copy: Path, audit: Audit, environ: Mapping[str, str]
+    path: Path,
+    before: bytes | None,
+    copy: Path,
+    audit: Audit,
+    environ: Mapping[str, str],
+    history: History,
 ) -> None:
     """Replace `before`, the content of `path` (None: no file), by that of `copy`, which loads, and remove `copy`.
 
@@ -69,9 +74,21 @@ def swap_in(
     """
     with locked(path):
         old, new = _settings(path, environ), _settings(copy, environ)
-        compare_and_swap(path, before, copy.read_bytes())
+        content = copy.read_bytes()
+        if read(path) != before:
+            raise ChangedError
+        if _is_good(path, environ):  # to one that was broken nobody goes back
+            history.keep(new_file(path) if before is None else before, content)
+        compare_and_swap(path, before, content)
     copy.unlink()
     audit.record("config edit", str(path), *changed_values(old, new))
+
+
+def _is_good(path: Path, environ: Mapping[str, str]) -> bool:
+    try:
+        return bool(load(path, environ, required=False))
+    except ConfigError:
+        return False
 
 
 def _settings(path: Path, environ: Mapping[str, str]) -> Config:

@@ -73,6 +73,14 @@ def chosen(environ: Mapping[str, str], home: Home, option: Path | None) -> tuple
     return (path.expanduser().absolute(), True) if path else (home.env, False)
 
 
+def variable_names(path: Path) -> tuple[str, ...]:
+    """Return the names of the variables in an env file; none where it can't be read."""
+    try:
+        return tuple(sorted(_parse(path, _content(path)[0]))) if path.is_file() else ()
+    except (OSError, ValueError):
+        return ()
+
+
 def merge(environ: Mapping[str, str], values: Mapping[str, str]) -> Mapping[str, str]:
     """Return both; variables of the process win, unless they are empty."""
     return {**environ, **{k: v for k, v in values.items() if not environ.get(k)}}

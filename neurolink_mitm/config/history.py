@@ -46,7 +46,8 @@ class History:
         """Keep `before`, which `after` is about to replace. Raises `OSError`."""
         private_directory(self.folder)
         stamp = f"{self.clock():017.6f}"
-        write_atomic(self.folder / f"{self._prefix}{stamp}-{digest(after)}", before, 0o600)
+        name = f"{self._prefix}{stamp}-{digest(after)}{self.file.suffix}"
+        write_atomic(self.folder / name, before, 0o600)
         for version in self.versions()[:-MOST]:
             self.forget(version)
 
@@ -73,7 +74,8 @@ class History:
         return f"{hashlib.sha256(os.fsencode(where)).hexdigest()[:12]}-"
 
     def _version(self, name: str) -> Version | None:
-        stamp, dash, after = name.removeprefix(self._prefix).partition("-")
+        stem = name.removeprefix(self._prefix).removesuffix(self.file.suffix)
+        stamp, dash, after = stem.partition("-")
         try:
             return Version(self.folder / name, float(stamp), after) if dash else None
         except ValueError:

@@ -82,6 +82,8 @@ class SourceOptions:
     """Serve these accounts, whatever is stored or configured."""
     roots: Path | None = None
     """Directory to write the trusted certificate authorities to; None: they are not written."""
+    content: bytes | None = field(default=None, repr=False)
+    """Read this in place of the configuration file, to check an edit before it is made."""
     unfit: Callable[[Iterable[str], Mapping[str, str]], Mapping[str, str]] = unfit_providers
     """Return which providers can't work on this machine, and why."""
 
@@ -173,7 +175,8 @@ class Sources:
             required |= self._last[2].config_path is not None
             if required and _size(self._config) == 0:
                 raise ConfigError(f"{self._config}: is empty")
-        return config_file.load(self._config, environ, required=required)
+        content = self._options.content
+        return config_file.load(self._config, environ, required=required, content=content)
 
     def _inputs(
         self,
@@ -294,9 +297,13 @@ def check(
     environ: Mapping[str, str], home: Home, config: Path | None, env_file: Path | None
 ) -> tuple[Inputs | None, tuple[str, ...]]:
     """Return what the files of `home` say, or all that is wrong with them."""
+    return checked(SourceOptions(environ, env_file, config), home)
+
+
+def checked(options: SourceOptions, home: Home) -> tuple[Inputs | None, tuple[str, ...]]:
+    """Return what a proxy with these options would be made from, or all that is wrong with it. Blocks."""
     try:
-        store = open_store(home, environ)
-        return Sources(SourceOptions(environ, env_file, config), home, store).read(), ()
+        return Sources(options, home, open_store(home, options.environ)).read(), ()
     except ConfigError as e:
         return None, e.faults
     except (ClientFileError, EnvFileError, PauseFileError, TokenStoreError) as e:

@@ -180,6 +180,9 @@ class _Splicer:
             opening = self.text.index("{", node.start) + 1
             if not node.pairs:
                 return self._cut(opening, opening, pair)
+            last = node.pairs[-1][1].end
+            if "\n" not in self.text[opening : node.end]:
+                return self._cut(last, last, f", {pair}")
             first = node.pairs[0][0].start
             before = self._before(first)
             own_line = "\n" in self.text[opening:first] and not before.strip()

@@ -8,6 +8,7 @@
 - `page`: what a page is: its parts, each with data and a template; `pages/` has one file a page.
 - `action`: what a page does: a function of another room, with its undo; `actions` lists them.
 - `pool`: the accounts as the page Now shows them.
+- `config_form`: the configuration as a form; `config_view`: what its page shows.
 - `live`: what has changed goes to all browsers that show it.
 - `render`: Jinja2 and its filters; `templates/` and `static/`, with `static/vendored.json` for what is not ours.
 

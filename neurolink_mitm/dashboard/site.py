@@ -15,6 +15,7 @@ from neurolink_mitm.adapters.audit import Audit
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.adapters.token_store import TokenStore, open_store
+from neurolink_mitm.config.sources import SourceOptions
 from neurolink_mitm.core.logs.audit import Actor
 from neurolink_mitm.core.settings.dashboard import DASHBOARD_PORT
 from neurolink_mitm.core.settings.values import Config
@@ -46,6 +47,8 @@ class Site:
     """The report of `neurolink proxy doctor`; takes seconds. Doctor is a room beside this one."""
     network: Callable[[], Network] | None = None
     """How a login reaches the token endpoint."""
+    options: SourceOptions | None = None
+    """What the command line said of the files; None in tests."""
     loop: asyncio.AbstractEventLoop | None = field(default=None, repr=False)
     """That of the flows, while the dashboard runs."""
     _asked: set[Future[Any]] = field(default_factory=set, repr=False)
@@ -76,6 +79,11 @@ class Site:
     def visitor(self) -> str:
         """Whose request this is."""
         return VISITOR.get()
+
+    @property
+    def sources(self) -> SourceOptions:
+        """What the proxy is made from."""
+        return self.options or SourceOptions(self.runtime.environ)
 
     @property
     def audit(self) -> Audit:

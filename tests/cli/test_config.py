@@ -172,6 +172,20 @@ def test_a_good_edit_is_written(file: Path, editor: Path) -> None:
     assert not file.with_name("proxy-config.edit.yaml").exists()
 
 
+def test_an_edit_is_undone(file: Path, editor: Path) -> None:
+    editor.write_text(GOOD + "timeouts: {idle: 5}\n")
+    assert config("undo").exit_code == 1
+    config("edit")
+    file.write_text(GOOD + "timeouts: {idle: 6}\n")
+    changed = config("undo")
+    assert (changed.exit_code, "--force" in changed.stderr) == (1, True)
+    assert config("undo", "--force").exit_code == 0
+    assert file.read_text() == GOOD
+    assert config("undo").exit_code == 0
+    assert file.read_text() == GOOD + "timeouts: {idle: 6}\n"
+    assert "no earlier version" in config("undo").stderr
+
+
 def test_a_bad_edit_is_kept_beside_and_taken_up_again(file: Path, editor: Path) -> None:
     editor.write_text(BAD)
     edited = config("edit")

@@ -21,6 +21,7 @@ from neurolink_mitm.config.edit import (
 )
 from neurolink_mitm.config.editable import Change
 from neurolink_mitm.config.file import load
+from neurolink_mitm.config.history import History
 from neurolink_mitm.core.logs.audit import Actor
 from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.records.audit import changes
@@ -136,7 +137,7 @@ EDITS = [
     ),
     pytest.param(
         LISTED, account("b", "enabled", False),
-        LISTED.replace('{name: "b"', '{enabled: false, name: "b"'), id="an account in flow style",
+        LISTED.replace("apiKey: k", "apiKey: k, enabled: false"), id="an account in flow style",
     ),
     pytest.param(
         LISTED, account("c", "priority", -1), LISTED + "  - {name: c, priority: -1}\n",
@@ -157,11 +158,11 @@ EDITS = [
     ),
     pytest.param(
         "accounts: {anthropic: [{apiKey: x}, {apiKey: y}]}\n", account("unnamed-2", "weight", 2),
-        "accounts: {anthropic: [{apiKey: x}, {weight: 2, apiKey: y}]}\n", id="without a name",
+        "accounts: {anthropic: [{apiKey: x}, {apiKey: y, weight: 2}]}\n", id="without a name",
     ),
     pytest.param(
         "accounts: {anthropic: [{name: 'x'}, {name: '${KEY_2}'}]}\n", account("k", "weight", 2),
-        "accounts: {anthropic: [{name: 'x'}, {weight: 2, name: '${KEY_2}'}]}\n", id="name from a variable",
+        "accounts: {anthropic: [{name: 'x'}, {name: '${KEY_2}', weight: 2}]}\n", id="name from a variable",
     ),
     pytest.param(
         CHAIN, routing("fallbackChain", [{"provider": "groq", "model": "x"}]),
@@ -302,7 +303,7 @@ def test_an_edited_copy_takes_the_place_of_the_file_and_of_its_mode(
     )
     copy.write_text("version: 1 # new\n")
     assert copy_for_editing(path) == (copy, True)
-    swap_in(path, b"version: 1\n", copy, audit, ENV)
+    swap_in(path, b"version: 1\n", copy, audit, ENV, History(tmp_path / "history", path))
     assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("version: 1 # new\n", 0o640)
     assert not copy.exists()
 
@@ -313,7 +314,7 @@ def test_a_file_that_was_changed_meanwhile_is_left_so(tmp_path: Path, audit: Aud
     copy, _ = copy_for_editing(path)
     path.write_text("version: 1 # by another\n")
     with pytest.raises(ChangedError):
-        swap_in(path, b"version: 1\n", copy, audit, ENV)
+        swap_in(path, b"version: 1\n", copy, audit, ENV, History(tmp_path / "history", path))
     assert (path.read_text(), copy.exists()) == ("version: 1 # by another\n", True)
 
 
@@ -360,7 +361,7 @@ def test_every_change_is_in_the_audit_log_with_what_was_before(
     copy.write_text(
         "version: 1\ntimeouts: {idle: 5}\naccounts: {anthropic: [{name: w, apiKey: sk-ant-x-y}]}\n"
     )
-    swap_in(path, path.read_bytes(), copy, audit, ENV)
+    swap_in(path, path.read_bytes(), copy, audit, ENV, History(tmp_path / "history", path))
     rows = [(row["action"], row["before"], row["after"]) for row in changes(audit.logs, 9)]
     assert rows[:3] == [
         ("set-primary", "old", "work"), ("clear-primary", "work", None), ("order", ["b"], ["a", "b"]),

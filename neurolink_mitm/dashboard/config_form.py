@@ -1,0 +1,370 @@
+"""The configuration as a form: each value in force, its meaning and origin, and an input where it may be edited.
+
+The names of inputs are the paths of values. A form that was sent is read against them: what differs is a change.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, replace
+from functools import cache
+from typing import Any, Literal, get_args, get_origin
+
+from neurolink_mitm.config.editable import ACCOUNTS, Change, Scalar, Value, is_editable
+from neurolink_mitm.config.schema import Entry, entries
+from neurolink_mitm.config.show import DEFAULT, format_setting, mask_text, origin, quote, values_in
+from neurolink_mitm.core.settings.errors import Loc, path, spellings
+from neurolink_mitm.core.settings.types import ValueType, hints, plain
+from neurolink_mitm.core.settings.values import (
+    AccountConfig,
+    Config,
+    ConfigFile,
+    Fallback,
+    ModelMapping,
+)
+
+Kind = Literal["choice", "flag", "number", "text", "lines", "table", ""]
+UNITS = {
+    "timeouts.connect": "s", "timeouts.firstEvent": "s", "timeouts.idle": "s", "timeouts.total": "s",
+    "routing.hold": "s", "routing.dailyCapUsd": "USD a day", "logging.maxAgeDays": "days",
+    "logging.rollupDays": "days", "logging.maxSizeMb": "MB", "rateLimit": "requests a minute",
+    "maxConcurrent": "requests", "network.idle": "s", "network.warm": "connections",
+}  # fmt: skip
+TABLES: Mapping[str, tuple[type, tuple[str, ...]]] = {
+    "routing.modelMappings": (ModelMapping, ("from", "to", "provider")),
+    "routing.fallbackChain": (Fallback, ("provider", "model")),
+}
+SPARE_ROWS = 2
+"""Empty rows of a table, to be filled."""
+MOST_ROWS = 500
+WHY = {
+    "accounts": "it names a host, a key or who pays",
+    "clients": "it says who may use the proxy",
+    "cloaking": "it says what may leave this machine",
+    "dashboard": "it says who reaches these pages",
+    "defaultBaseUrl": "it names the host that tokens are sent to",
+    "network": "it says whom connections trust",
+    "notify": "it runs a command, or names a host",
+    "oauth": "it names the hosts of the login",
+    "prices": "it decides what counts as spent",
+    "providers": "it names hosts, and holds keys",
+    "version": "it is that of the format",
+}
+"""Why a section is changed in the file only."""
+HOLDS_REFERENCES = "it reads variables, which would be written out"
+LOOKS_LIKE_KEY = "it looks like a key"
+ELSEWHERE = "it is none of those that may be edited here"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A value in force. `kind` is that of its input; none for what is changed in the file only."""
+
+    loc: Loc
+    """Keys in camelCase; an account by its name."""
+    meaning: str
+    value: str
+    default: str
+    origin: str
+    kind: Kind = ""
+    input: str = ""
+    """What the input holds; nothing stands for the default."""
+    choices: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    unit: str = ""
+    bounds: str = ""
+    why: str = ""
+    error: str = ""
+
+    @property
+    def name(self) -> str:
+        return ".".join(map(str, self.loc))
+
+    @property
+    def path(self) -> str:
+        return path(self.loc)
+
+    @property
+    def key(self) -> str:
+        return str(self.loc[-1])
+
+    @property
+    def is_default(self) -> bool:
+        return self.origin == DEFAULT
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The fields of a section, or of an account."""
+
+    title: str
+    meaning: str
+    fields: tuple[Field, ...]
+    account: bool = False
+    path: str = ""
+
+    @property
+    def editable(self) -> bool:
+        return any(each.kind for each in self.fields)
+
+
+def sections(
+    config: Config, document: object, accounts: Sequence[str], strategy: str | None = None
+) -> list[Section]:
+    """Return all values in force.
+
+    `document` is the file before `${VAR}` was resolved. `accounts` are the labels of stored logins, which may have no
+    entry. `strategy` is that of the command line, which is in force whatever the file says.
+    """
+    found = [_section(name, config, document, strategy) for name in _names()]
+    indices = {each.name: index for index, each in enumerate(config.accounts)}
+    settings = {name: AccountConfig(name=name) for name in accounts}
+    settings |= {each.name: each for each in config.accounts}
+    of_accounts = [
+        _account(each, indices.get(name), document) for name, each in sorted(settings.items())
+    ]
+    editable = [each for each in found if each.editable]
+    return [*editable, *of_accounts, *(each for each in found if not each.editable and each.fields)]
+
+
+def _names() -> list[str]:
+    return [entry.path for entry in entries() if "." not in entry.path and entry.path != "accounts"]
+
+
+def _section(name: str, config: Config, document: object, strategy: str | None) -> Section:
+    values = [
+        (loc, each) for loc, each in values_in(replace(config, accounts=())) if loc[0] == name
+    ]
+    fields = [_field(loc, loc, value, document) for loc, value in values]
+    if strategy:
+        fields = [
+            _overridden(each, strategy) if each.name == "routing.strategy" else each
+            for each in fields
+        ]
+    return Section(name, _text(_entry((name,)).meaning), tuple(fields), path=name)
+
+
+def _overridden(shown: Field, strategy: str) -> Field:
+    return replace(shown, value=strategy, origin=f"command line: --strategy {strategy}")
+
+
+def _account(account: AccountConfig, index: int | None, document: object) -> Section:
+    at: Loc = (*ACCOUNTS, account.name)
+    fields = []
+    for loc, value in values_in(account, at):
+        place: Loc = (*ACCOUNTS, index, *loc[3:]) if index is not None else ("",)
+        if loc[3:] != ("name",):
+            fields.append(_field(loc, place, value, document))
+    fields.sort(key=lambda each: not each.kind)
+    note = (
+        "Its settings in the file."
+        if index is not None
+        else "A stored login, without an entry in the file."
+    )
+    return Section(account.name, note, tuple(fields), account=True, path=path(at))
+
+
+def _field(loc: Loc, place: Loc, value: object, document: object) -> Field:
+    entry = _entry(loc)
+    shown = Field(
+        loc=loc,
+        meaning=_text(entry.meaning),
+        value=format_setting(value, quote),
+        default=_default(entry),
+        origin=origin(document, place),
+        unit=UNITS.get(path(loc)) or UNITS.get(str(loc[-1]), "") * (loc[0] == "accounts"),
+    )
+    texts = tuple(map(str, loc))
+    if not is_editable(texts):
+        return replace(shown, why=WHY.get(texts[0], ELSEWHERE))
+    made = _input(shown, _hint(loc), value)
+    if made.kind in ("lines", "table") and "${" in shown.origin:
+        return replace(shown, why=HOLDS_REFERENCES)
+    texts = (made.input, *(text for row in made.rows for text in row))
+    return (
+        replace(shown, why=LOOKS_LIKE_KEY)
+        if any(mask_text(each) != each for each in texts)
+        else made
+    )
+
+
+def _input(shown: Field, hint: Any, value: object) -> Field:
+    """Return a field with an input for its type."""
+    if shown.name in TABLES:
+        columns = TABLES[shown.name][1]
+        assert isinstance(value, tuple)
+        rows = tuple(
+            tuple(str(getattr(each, _field_name(column))) for column in columns) for each in value
+        )
+        return replace(shown, kind="table", columns=columns, rows=rows)
+    of, notes = plain(hint)
+    kind = next((note for note in notes if isinstance(note, ValueType)), None)
+    written = "" if shown.is_default else _written(value)
+    if get_origin(of) is tuple:
+        return replace(shown, kind="lines", input=written)
+    if get_origin(of) is Literal:
+        return replace(shown, kind="choice", choices=tuple(map(str, get_args(of))), input=written)
+    if kind and kind.schema["type"] == "boolean":
+        return replace(shown, kind="flag", input="1" if value else "0")
+    if kind and kind.schema["type"] in ("integer", "number"):
+        return replace(shown, kind="number", input=written, bounds=_bounds(kind.schema))
+    return replace(shown, kind="text", input=written)
+
+
+def _field_name(column: str) -> str:
+    return "from_" if column == "from" else column
+
+
+def _written(value: object) -> str:
+    """Return a value as an input holds it."""
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case float():
+            return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+        case tuple():
+            return "\n".join(map(_written, value))
+    return str(value)
+
+
+def _bounds(schema: Mapping[str, Any]) -> str:
+    whole = "a whole number" if schema["type"] == "integer" else "a number"
+    least = [f"> {schema['exclusiveMinimum']:g}"] if "exclusiveMinimum" in schema else []
+    least += [f"≥ {schema['minimum']:g}"] if "minimum" in schema else []
+    most = [f"at most {schema['maximum']:g}"] if "maximum" in schema else []
+    return " ".join([whole, " and ".join(least + most)]).strip()
+
+
+@cache
+def _entries() -> Mapping[str, Entry]:
+    return {entry.path: entry for entry in entries()}
+
+
+def _entry(loc: Loc) -> Entry:
+    """Return the key that a value is of: names of lists and mappings are `[]` and `*` there."""
+    if loc[:2] == ACCOUNTS:
+        loc = ("accounts", "anthropic[]", *loc[3:])
+    texts = [*map(str, loc)]
+    starred = [*texts[:1], "*", *texts[2:]]
+    while texts:
+        for each in (texts, starred):
+            if entry := _entries().get(".".join(each)):
+                return entry
+        texts, starred = texts[:-1], starred[:-1]
+    raise KeyError(path(loc))
+
+
+def _hint(loc: Loc) -> Any:
+    section: Any = (
+        AccountConfig if loc[0] == "accounts" else plain(hints(ConfigFile)[str(loc[0])])[0]
+    )
+    return next(hint for name, hint in hints(section).items() if spellings(name)[0] == loc[-1])
+
+
+def _default(entry: Entry) -> str:
+    if entry.default is MISSING or entry.default is None:
+        return "none"
+    if entry.default == () or entry.default == {}:
+        return "empty"
+    return "" if entry.nested else format_setting(entry.default).strip('"')
+
+
+def _text(meaning: str) -> str:
+    """Return the text of a meaning, which is Markdown, without links."""
+    return re.sub(r"\s*\(\[[^]]*\]\([^)]*\)\)|\[([^]]*)\]\([^)]*\)", r"\1", meaning).replace(
+        "`", ""
+    )
+
+
+# what a form says
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A form that was sent: its sections with what was typed, and what that changes."""
+
+    sections: list[Section]
+    changes: list[Change] = field(default_factory=list)
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """The form's fields of the changes alone."""
+
+
+def filled(made: Iterable[Section], form: Mapping[str, str]) -> Filled:
+    """Return what a form changes. Fields that it does not have stay."""
+    changes: list[Change] = []
+    fields: dict[str, str] = {}
+    new: list[Section] = []
+    for section in made:
+        shown = []
+        for each in section.fields:
+            sent = {name: form[name] for name in _input_names(each, form)}
+            typed = _typed(each, sent) if sent else each
+            if (typed.input, typed.rows) != (each.input, each.rows):
+                changes.append(Change(tuple(map(str, each.loc)), _value(typed)))
+                fields |= sent
+            shown.append(typed)
+        new.append(replace(section, fields=tuple(shown)))
+    return Filled(new, changes, fields)
+
+
+def _input_names(shown: Field, form: Mapping[str, str]) -> Iterator[str]:
+    if not shown.kind:
+        return
+    if shown.kind != "table":
+        yield from (shown.name,) if shown.name in form else ()
+        return
+    for index in range(MOST_ROWS):
+        names = [f"{shown.name}.{index}.{column}" for column in shown.columns]
+        if not any(name in form for name in names):
+            return
+        yield from (name for name in names if name in form)
+
+
+def _typed(shown: Field, sent: Mapping[str, str]) -> Field:
+    if shown.kind == "table":
+        count = len({name.split(".")[-2] for name in sent})
+        rows = [
+            tuple(sent.get(f"{shown.name}.{n}.{column}", "").strip() for column in shown.columns)
+            for n in range(count)
+        ]
+        return replace(shown, rows=tuple(row for row in rows if any(row)))
+    text = sent[shown.name]
+    if shown.kind == "lines":
+        text = "\n".join(filter(None, map(str.strip, text.splitlines())))
+    return replace(shown, input=text.strip())
+
+
+def _value(typed: Field) -> Value | None:
+    """Return what was typed as it is written into the file; what is no number is for the check to refuse."""
+    match typed.kind:
+        case "table":
+            return [_mapping(typed, row) for row in typed.rows]
+        case "lines":
+            return typed.input.splitlines()
+        case "flag":
+            return typed.input == "1"
+        case "number":
+            return _number(typed.input) if typed.input else None
+    return typed.input or None
+
+
+def _mapping(typed: Field, row: Sequence[str]) -> Mapping[str, Scalar]:
+    """Return a row as a mapping, without keys that are left empty and have a default."""
+    pairs = dict(zip(typed.columns, row, strict=True))
+    optional = pairs.get("provider") == "" and typed.columns[-1] == "provider"
+    return {key: text for key, text in pairs.items() if not (optional and key == "provider")}
+
+
+def _number(text: str) -> Scalar:
+    if re.fullmatch(r"[+-]?[0-9]{1,18}", text):
+        return int(text)
+    try:
+        number = float(text) if re.fullmatch(r"[0-9.eE+-]{1,40}", text) else math.inf
+    except ValueError:
+        return text
+    return number if math.isfinite(number) else text
