@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.logs.timestamps import seconds
+from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.request.endpoints import described
 from neurolink_mitm.core.status.explain import preview_passthrough, preview_route
+from neurolink_mitm.dashboard.account import why_not
 from neurolink_mitm.dashboard.page import Context, View
 from neurolink_mitm.dashboard.site import Report, Site
 
@@ -59,6 +61,8 @@ class Row:
     """What it does not serve while it serves the rest, and until when."""
     next: bool
     why: str
+    actions: Sequence[str]
+    """Those that are offered."""
 
     @property
     def quiet(self) -> bool:
@@ -73,7 +77,11 @@ def pool(view: View) -> Context:
     report, preview = view.status, _preview(view.site)
     now = seconds(report["now"])
     explained = {row["key"]: row for row in preview["explain"]}
-    rows = [_row(each, explained.get(each["key"], {}), now) for each in report["stats"]["accounts"]]
+    accounts = {each.key: each for each in view.site.runtime.pool.accounts}
+    rows = [
+        _row(each, explained.get(each["key"], {}), now, _actions(each, accounts, view.site))
+        for each in report["stats"]["accounts"]
+    ]
     folded = [row for row in rows if row.quiet] if len(rows) > FEW else []
     return {
         "rows": [row for row in rows if row not in folded],
@@ -97,7 +105,17 @@ def _preview(site: Site) -> Report:
     return site.on_loop(lambda: preview_route(runtime.pool, site.config.routing, asked, now))
 
 
-def _row(account: Report, explained: Report, now: float) -> Row:
+def _actions(reported: Report, accounts: Mapping[str, Account], site: Site) -> Iterator[str]:
+    """Yield what can be done with an account, from this page."""
+    account = accounts.get(reported["key"])
+    if account is None:  # a reload has taken it away since
+        return
+    cooling = any(each["cooling"] for each in reported["cooldowns"].values())
+    wanted = ("resume" if reported["paused"] else "pause", *(("reset",) if cooling else ()))
+    yield from (each for each in wanted if why_not(each, account, site) is None)
+
+
+def _row(account: Report, explained: Report, now: float, actions: Iterable[str]) -> Row:
     return Row(
         account,
         state_of(account, explained),
@@ -105,6 +123,7 @@ def _row(account: Report, explained: Report, now: float) -> Row:
         tuple(_limited(account)),
         bool(explained.get("next")),
         str(explained.get("reason") or ""),
+        tuple(actions),
     )
 
 
