@@ -45,6 +45,12 @@ document.addEventListener("htmx:finally:request", (event) => {
   if (form.matches(".toast form")) form.closest(".toast").remove();
 });
 
+document.addEventListener("click", (event) => {
+  for (const help of document.querySelectorAll("details.help[open]")) {
+    if (!help.contains(event.target)) help.open = false;
+  }
+});
+
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
   const toast = event.target.closest?.(".toast");
