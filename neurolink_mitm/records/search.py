@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from neurolink_mitm.adapters.bodies import read_body
+from neurolink_mitm.core.logs.timestamps import FIRST, LAST, seconds
 from neurolink_mitm.records import har, log_files
 from neurolink_mitm.records.row_reader import (
     LoggedAttempt,
@@ -40,20 +41,37 @@ class RequestRecord:
 
 def request_record(logs: Path, request_id: str, *, captured: bool = True) -> RequestRecord:
     """Return the rows of a request, without its captured sides unless `captured`."""
-    attempts = rows_of(logs, "proxy-attempts", request_id)
-    return RequestRecord(
-        next(rows_of(logs, "proxy", request_id), None),
-        sorted(attempts, key=lambda row: row.get("attempt") or 0),
-        in_order(rows_of(logs, "proxy-debug", request_id) if captured else ()),
-    )
+    request = next(rows_of(logs, "proxy", request_id), None)
+    days = _days_of(request) if request else ()
+    attempts = rows_of(logs, "proxy-attempts", request_id, *days)
+    sides = rows_of(logs, "proxy-debug", request_id, *days) if captured else ()
+    by_number = sorted(attempts, key=lambda row: row.get("attempt") or 0)
+    return RequestRecord(request, by_number, in_order(sides))
 
 
-def rows_of(logs: Path, family: str, request_id: str) -> Iterator[Row]:
+def _days_of(request: Row) -> tuple[float, float]:
+    """Return from when to when rows of a finished request may be, in seconds since the epoch."""
+    began = seconds(request["timestamp"])
+    took = min(max(request.get("responseTimeMs") or 0, 0) / 1000, _LONGEST)
+    return max(began, FIRST), min(began + took + _LATE, LAST)
+
+
+_LONGEST = 7 * 86400.0
+"""Seconds that a request takes at most; a row may hold any number."""
+_LATE = 60.0
+"""Seconds after its end in which the rows of a request are written."""
+
+
+def rows_of(
+    logs: Path,
+    family: str,
+    request_id: str,
+    since: float | None = None,
+    until: float | None = None,
+) -> Iterator[Row]:
     """Yield the rows of a request in the logs of `family`, those of the newest day first."""
-    needle = [
-        b'"requestId":%s"%s"' % (gap, each) for each in spellings(request_id) for gap in (b"", b" ")
-    ]
-    for path in reversed(log_files.files(logs, family)):
+    needle = [b'"%s"' % each for each in spellings(request_id)]
+    for path in reversed(log_files.files(logs, family, since, until)):
         for row in RowReader().read_all(family, log_files.lines_with(path, needle)):
             if row.get("requestId") == request_id:
                 yield row
