@@ -1,0 +1,34 @@
+"use strict";
+// Requests: the key / focuses the search, empty fields stay out of the address, newer requests are announced.
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest("input, textarea, select, [contenteditable]");
+  const search = document.getElementById("f-q");
+  if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey || !search) return;
+  event.preventDefault();
+  search.focus();
+  search.select();
+});
+
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches("form[data-trim]")) return;
+  for (const field of event.target.elements) {
+    if (field.name && !field.value.trim()) field.disabled = true;
+  }
+});
+// the page may come back from the browser's cache
+window.addEventListener("pageshow", () => {
+  for (const field of document.querySelectorAll("form[data-trim] :disabled")) field.disabled = false;
+});
+
+function announce() {
+  const arrived = document.querySelector(".arrived");
+  const searched = document.querySelector("[data-searched]")?.dataset.searched;
+  if (arrived) arrived.hidden = !searched || arrived.dataset.newest === searched;
+}
+document.addEventListener("htmx:after:swap", announce);
+
+document.addEventListener("click", (event) => {
+  if (!event.target.closest("[data-show-newest]")) return;
+  htmx.trigger(document.body, "refresh-requests");
+});
