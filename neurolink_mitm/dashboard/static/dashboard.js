@@ -86,6 +86,12 @@ function poll() {
   }
 }
 
+// htmx may begin before its extension has come, and would make no connection
+document.addEventListener("DOMContentLoaded", () => htmx.process(document.body));
+
+// a page that the browser kept while another was shown has lost its connection
+window.addEventListener("pageshow", (event) => event.persisted && location.reload());
+
 // --- times
 
 // English, as the words around them; the exact time on hover is in the viewer's own way of writing
