@@ -33,6 +33,8 @@ ACCOUNT = (
 )
 """Those of an account."""
 ACCOUNTS = ("accounts", "anthropic")
+MOST_ENTRIES = 500
+"""Entries of a list that is written."""
 
 Scalar = str | int | float | bool
 Value = Scalar | Sequence[Scalar] | Sequence[Mapping[str, Scalar]]
@@ -62,6 +64,8 @@ def check_change(change: Change) -> None:
     """Raise `NotAllowedError` for a key that is not listed, and for a text that would not stay one."""
     if not is_editable(change.loc):
         raise NotAllowedError(f"{change}: is changed in the file only")
+    if isinstance(change.value, list) and len(change.value) > MOST_ENTRIES:
+        raise NotAllowedError(f"{change}: must be {MOST_ENTRIES} entries at most")
     for text in _texts(change.value):
         if "${" in text:
             raise NotAllowedError(f"{change}: ${{…}} reads a variable: write that in the file only")

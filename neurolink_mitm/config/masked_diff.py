@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal
@@ -30,16 +30,24 @@ def changed_lines(before: bytes, after: bytes) -> list[ChangedLine]:
     """Return the lines that differ. Values that can't be edited are masked, and so are keys in comments."""
     old_text, new_text = (each.decode("utf-8-sig", "replace") for each in (before, after))
     old, new = _masked_lines(old_text), _masked_lines(new_text)
-    matcher = SequenceMatcher(None, old_text.split("\n"), new_text.split("\n"), autojunk=False)
+    raw, new_raw = old_text.split("\n"), new_text.split("\n")
+    same = _equal(raw, new_raw)  # at the beginning: edits are few, and files may be long
+    matcher = SequenceMatcher(None, raw[same:], new_raw[same:])
     return [
         line
         for kind, start, end, new_start, new_end in matcher.get_opcodes()
         if kind != "equal"
         for line in (
-            *(ChangedLine("-", n + 1, old[n]) for n in range(start, end)),
-            *(ChangedLine("+", n + 1, new[n]) for n in range(new_start, new_end)),
+            *(ChangedLine("-", n + 1, old[n]) for n in range(same + start, same + end)),
+            *(ChangedLine("+", n + 1, new[n]) for n in range(same + new_start, same + new_end)),
         )
     ]
+
+
+def _equal(lines: Sequence[str], others: Sequence[str]) -> int:
+    """Return how many lines are the same at the beginning."""
+    pairs = enumerate(zip(lines, others, strict=False))
+    return next((n for n, (a, b) in pairs if a != b), min(len(lines), len(others)))
 
 
 def _masked_lines(text: str) -> list[str]:
@@ -51,7 +59,7 @@ def _masked(text: str) -> str:
     try:
         root = tree(text)
     except yaml.YAMLError:
-        return re.sub(r"[^\n]", "*", text)
+        return re.sub(r"[^\n]+", MASK, text)
     parts: list[str] = []
     done = 0
     for start, end in _hidden(root):

@@ -17,6 +17,8 @@ import yaml
 from neurolink_mitm.config.spans import Node, tree
 from neurolink_mitm.core.settings.errors import Loc
 
+LONGEST_LIST = 1000
+"""Items of a list whose lines are compared."""
 _ANCHOR = re.compile(r"(?:[&!]\S*\s+)*")
 
 
@@ -256,7 +258,11 @@ class _Splicer:
 
     def _with_items(self, node: Node, value: object) -> str:
         """Exchange those items of a block list that differ; the lines of others stay."""
-        if not isinstance(value, Sequence) or isinstance(value, str):
+        if (
+            not isinstance(value, Sequence)
+            or isinstance(value, str)
+            or len(node.items) > LONGEST_LIST
+        ):
             raise NotSplicedError
         old = [repr(yaml.safe_load(self._item_text(each))) for each in node.items]
         new = [repr(each) for each in value]

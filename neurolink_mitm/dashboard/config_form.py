@@ -12,7 +12,14 @@ from dataclasses import MISSING, dataclass, field, replace
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
-from neurolink_mitm.config.editable import ACCOUNTS, Change, Scalar, Value, is_editable
+from neurolink_mitm.config.editable import (
+    ACCOUNTS,
+    MOST_ENTRIES,
+    Change,
+    Scalar,
+    Value,
+    is_editable,
+)
 from neurolink_mitm.config.schema import Entry, entries
 from neurolink_mitm.config.show import DEFAULT, format_setting, mask_text, origin, quote, values_in
 from neurolink_mitm.core.settings.errors import Loc, path, spellings
@@ -38,7 +45,6 @@ TABLES: Mapping[str, tuple[type, tuple[str, ...]]] = {
 }
 SPARE_ROWS = 2
 """Empty rows of a table, to be filled."""
-MOST_ROWS = 500
 WHY = {
     "accounts": "it names a host, a key or who pays",
     "clients": "it says who may use the proxy",
@@ -55,6 +61,7 @@ WHY = {
 """Why a section is changed in the file only."""
 HOLDS_REFERENCES = "it reads variables, which would be written out"
 LOOKS_LIKE_KEY = "it looks like a key"
+TOO_LONG = "it is too long to be edited here"
 ELSEWHERE = "it is none of those that may be edited here"
 
 
@@ -183,6 +190,8 @@ def _field(loc: Loc, place: Loc, value: object, document: object) -> Field:
     made = _input(shown, _hint(loc), value)
     if made.kind in ("lines", "table") and "${" in shown.origin:
         return replace(shown, why=HOLDS_REFERENCES)
+    if isinstance(value, tuple) and len(value) > MOST_ENTRIES:
+        return replace(shown, why=TOO_LONG)
     texts = (made.input, *(text for row in made.rows for text in row))
     return (
         replace(shown, why=LOOKS_LIKE_KEY)
@@ -318,7 +327,7 @@ def _input_names(shown: Field, form: Mapping[str, str]) -> Iterator[str]:
     if shown.kind != "table":
         yield from (shown.name,) if shown.name in form else ()
         return
-    for index in range(MOST_ROWS):
+    for index in range(MOST_ENTRIES + SPARE_ROWS):
         names = [f"{shown.name}.{index}.{column}" for column in shown.columns]
         if not any(name in form for name in names):
             return

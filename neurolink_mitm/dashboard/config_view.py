@@ -34,6 +34,11 @@ def changes_of(site: Site, form: Form) -> Filled:
 def _document(site: Site) -> tuple[bytes | None, object]:
     file = file_of(site.sources, site.home)
     content = content_of(file)
+    if not content and site.runtime.config_path is not None:
+        # the reload takes that for a file that is about to be written: an edit would be all that is left
+        raise ConfigError(
+            f"{file}: is {'empty' if content == b'' else 'gone'}; its last values are in force"
+        )
     return content, document_of(file, content) if content else None
 
 

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -65,16 +66,20 @@ class Watched:
         apply(runtime, sources.read())
         self.reloader = Reloader(runtime, sources)
 
+    def write(self, text: str) -> None:
+        """Write the file, and have it taken over."""
+        self.file.write_text(text)
+        reloaded = asyncio.run_coroutine_threadsafe(self.reloader.reload(), self.proxy.loop)
+        reloaded.result(LIMIT)
+
     def restore(self) -> None:
         """Bring the file back to where it was, and forget what was done."""
-        self.file.write_text(TEXT)
         for each in (
             *self.served.home.config_history.glob("*"),
             *self.served.home.logs.glob("audit-*"),
         ):
             each.unlink()
-        reloaded = asyncio.run_coroutine_threadsafe(self.reloader.reload(), self.proxy.loop)
-        reloaded.result(LIMIT)
+        self.write(TEXT)
 
     def audit(self) -> list[tuple[str, object, object]]:
         return [
@@ -299,6 +304,47 @@ def test_a_broken_file_and_a_full_disk_are_said(
             client, "apply-configuration", {**fields, "digest": digest(b"routing: [\n")}
         ).status_code
         == 409
+    )
+
+
+def test_a_file_that_is_gone_is_not_made_of_one_edit(
+    watched: Watched, client: httpx.Client
+) -> None:
+    for content in (b"", None):
+        watched.file.unlink() if content is None else watched.file.write_bytes(content)
+        assert "its last values are in force" in client.get("/parts/configuration").text
+        fields = {"digest": digest(content), "timeouts.idle": "60"}
+        assert act(client, "apply-configuration", fields).status_code == 409
+        assert act(client, "set-strategy", {"strategy": "quota-aware"}).status_code == 409
+        assert watched.file.exists() == (content is not None)
+
+
+def test_read_only_shows_all_and_writes_nothing(watched: Watched, client: httpx.Client) -> None:
+    watched.write(TEXT.replace("{port: 0}", "{port: 0, read-only: true}"))
+    html = check(client, {"digest": digest(watched.file.read_bytes()), "timeouts.idle": "60"})
+    assert "timeouts.idle: 300 -&gt; 60" in html
+    assert ("hx-post" in html, "Check the changes" in html) == (False, False)
+    for action in ("apply-configuration", "undo-configuration", "set-strategy"):
+        assert act(client, action, {"strategy": "quota-aware"}).status_code == 403
+
+
+def test_the_command_line_goes_before_the_file(watched: Watched, client: httpx.Client) -> None:
+    watched.served.site.options = replace(watched.options, strategy="round-robin")
+    html = client.get("/parts/configuration").text
+    assert "command line: --strategy round-robin" in html
+    done = act(client, "set-strategy", {"strategy": "quota-aware"})
+    assert "--strategy round-robin, which stays in force" in done.text
+    watched.served.site.options = watched.options
+
+
+def test_of_many_accounts_one_is_shown(watched: Watched, client: httpx.Client) -> None:
+    entries = "".join(f"    - {{name: 'n{n}', apiKey: k}}\n" for n in range(30))
+    watched.write(f"version: 1\ndashboard: {{port: 0}}\naccounts:\n  anthropic:\n{entries}")
+    assert "accounts.anthropic.n7.weight" not in client.get("/parts/configuration").text
+    html = client.get("/parts/configuration?account=n7").text
+    assert ("accounts.anthropic.n7.weight" in html, "accounts.anthropic.n8.weight" in html) == (
+        True,
+        False,
     )
 
 

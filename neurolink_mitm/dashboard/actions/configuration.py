@@ -35,9 +35,10 @@ PART = ("configuration",)
 def apply(site: Site, form: Form) -> Done:
     """Write the changed fields of a form; `digest` is that of the file that it was made from."""
     with _refusals(site):
-        if form.get("digest") != digest(content_of(file_of(site.sources, site.home))):
+        current = digest(content_of(file_of(site.sources, site.home)))
+        if form.get("digest") != current:
             raise ChangedError
-        return _edit(site, changes_of(site, form).changes)
+        return _edit(site, changes_of(site, form).changes, current)
 
 
 def set_strategy(site: Site, form: Form) -> Done:
@@ -46,12 +47,15 @@ def set_strategy(site: Site, form: Form) -> Done:
     if strategy not in get_args(Strategy):
         raise RefusedError(f"the strategy must be one of {', '.join(get_args(Strategy))}")
     with _refusals(site):
+        changes_of(site, {})  # raises where the file is gone
         return _edit(site, [Change(("routing", "strategy"), strategy)])
 
 
-def _edit(site: Site, changes: list[Change]) -> Done:
+def _edit(site: Site, changes: list[Change], made_from: str | None = None) -> Done:
     with short_switch_interval():
         proposal = propose(site.sources, site.home, site.runtime.environ, site.config, changes)
+    if made_from not in (None, digest(proposal.before)):
+        raise ChangedError
     if not proposal.good or proposal.inputs is None:
         faults = (*proposal.faults.values(), *proposal.other_faults)
         raise RefusedError(f"not written: {'; '.join(faults)}")
