@@ -153,4 +153,4 @@ document.addEventListener("click", (event) => {
 });
 
 if (document.body.dataset.page === "signin") signIn();
-else show("connecting");
+else if (document.querySelector("[data-live]")) show("connecting");
