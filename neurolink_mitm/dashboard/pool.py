@@ -65,6 +65,12 @@ class Row:
     """Those that are offered."""
 
     @property
+    def used(self) -> float | None:
+        """The share of the window that is used most."""
+        shares = (window.used for window in self.windows)
+        return max((share for share in shares if share is not None), default=None)
+
+    @property
     def quiet(self) -> bool:
         """Whether there is nothing to see: it is ready, and nobody uses it."""
         windows = any(window.kind for window in self.windows)
@@ -140,7 +146,7 @@ def state_of(account: Report, explained: Report) -> State:
         word, kind = ("used up", "bad") if used_up else ("cooling", "warn")
         return State(word, kind, reason, tried_at, later)
     if reason and not account["cooling"]:
-        word, _, rest = reason.partition(": ")
+        word, _, rest = reason.removeprefix("disabled: ").partition(": ")
         return State(word, "idle" if word == "not enabled" else "bad", rest)
     if explained and not explained["usable"]:
         return State("waiting", "warn", explained["reason"], until=explained["until"])

@@ -43,11 +43,13 @@ USED_UP = {"quota": {"windows": {"5h": {"status": "rejected"}}}}
         (COOLING, {"usable": True}, ("ready", "good", "", None, None)),
         ({"reason": "needs login: its token has expired"}, {},
          ("needs login", "bad", "its token has expired", None, None)),
+        ({"reason": "disabled: needs login: its refresh token was refused"}, {},
+         ("needs login", "bad", "its refresh token was refused", None, None)),
         ({"reason": "not enabled"}, {}, ("not enabled", "idle", "", None, None)),
         ({}, {"usable": False, "reason": "2 in flight, the most", "until": SOON},
          ("waiting", "warn", "2 in flight, the most", None, SOON)),
     ],
-    ids=["ready", "paused", "cooling", "used up", "ends", "a family", "login", "off", "busy"],
+    ids=["ready", "paused", "cooling", "used up", "ends", "a family", "login", "refused", "off", "busy"],
 )  # fmt: skip
 def test_the_state_of_an_account_is_a_word_and_why(
     account: dict[str, Any], explained: dict[str, Any], expected: tuple[str | None, ...]
@@ -90,7 +92,7 @@ def test_of_many_accounts_ready_ones_are_folded(upstream: SandboxServer, tmp_pat
         html = client.get("/parts/pool").text
     shown, _, folded = html.partition("<details")
     folded = html[html.index('id="folded"') :]
-    assert folded.count('scope="row"') == 199
+    assert folded.count('class="account ') == 199
     assert shown.count('scope="row"') <= FEW
 
 
