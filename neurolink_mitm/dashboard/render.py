@@ -25,6 +25,10 @@ THIN = "\u202f"
 HUGE = 1e15
 """From here on numbers are written with an exponent."""
 _ISO = re.compile(r"(\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z)")
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Controls, those that turn the direction of what follows, and halves of characters, which no page can hold."""
 COLOURS = 8
 """Of accounts, in `dashboard.css`."""
 
@@ -35,6 +39,7 @@ def environment() -> Environment:
         loader=PackageLoader("neurolink_mitm.dashboard"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=printable,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
@@ -45,6 +50,13 @@ def environment() -> Environment:
                      "account_colour": account_colour}  # fmt: skip
     made.globals |= {"version": __version__}
     return made
+
+
+def printable(value: object) -> object:
+    """Return a value of a template with each unprintable character replaced by U+FFFD; HTML is left as it is."""
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
+        return value
+    return _UNPRINTABLE.sub("\ufffd", value)
 
 
 def digest(html: str) -> str:
@@ -174,7 +186,7 @@ def _time(moment: object, kind: str) -> Markup:
         at = seconds(moment) if isinstance(moment, str) else _number(moment)
         text = None if at is None else iso(at)
     except (ValueError, OverflowError, OSError):
-        return Markup("{}").format(moment)
+        return Markup("{}").format(printable(moment))
     html = "{}" if text is None else '<time datetime="{0}" data-as="{1}">{0}</time>'
     return Markup(html).format(text or NOTHING, kind)  # noqa: S704  # no text of anybody is in `html`
 

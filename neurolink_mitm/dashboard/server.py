@@ -106,11 +106,11 @@ class Handlers:
             token = msgspec.json.decode(await request.body(), type=dict[str, str])["token"]
             session = self._access.sign_in(token)
         except (KeyError, *UNREADABLE):
-            return JSONResponse({"error": "no token"}, 400)
+            return JSONResponse({"error": "The link has no token."}, 400)
         except TooManyTriesError as e:
             return JSONResponse({"error": str(e)}, 429, {"retry-after": f"{e.seconds:.0f}"})
         if session is None:
-            return JSONResponse({"error": "the link has expired, or was used"}, 401)
+            return JSONResponse({"error": "This link has expired, or was used."}, 401)
         response = JSONResponse({"key": session.key})
         response.set_cookie(
             cookie_name(request),

@@ -143,3 +143,21 @@ def test_times_in_a_text_are_elements() -> None:
 def test_a_name_that_a_template_does_not_have_is_an_error() -> None:
     with pytest.raises(UndefinedError):
         environment().from_string("{{ absent | count }}").render()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("line\none\ttab", "line\none\ttab"),
+        ("a\x00b\x1b[31m", "a\ufffdb\ufffd[31m"),
+        ("\u202egnp.exe\u2069", "\ufffdgnp.exe\ufffd"),
+        ("half \udc80", "half \ufffd"),
+        ("שלום \U0001f600", "שלום \U0001f600"),
+        (3, "3"),
+    ],
+    ids=["lines", "controls", "direction", "surrogate", "other-scripts", "number"],
+)
+def test_what_no_page_can_hold_is_replaced(value: object, text: str) -> None:
+    made = environment().from_string("{{ value }}").render(value=value)
+    assert made == text
+    assert str(when(value)).encode(), "it can be sent"

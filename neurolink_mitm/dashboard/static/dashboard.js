@@ -16,9 +16,8 @@ document.addEventListener("htmx:config:request", (event) => {
 async function signIn() {
   const token = location.hash.slice(1);
   history.replaceState(null, "", location.pathname); // no token in the history
-  const response = await fetch("/signin", { method: "POST", body: JSON.stringify({ token }) });
-  const answer = await response.json();
-  if (response.ok) {
+  const answer = token ? await post("/signin", JSON.stringify({ token })) : { error: "This address has no link in it." };
+  if (answer.key) {
     localStorage.setItem(KEY, answer.key);
     location.replace("/");
     return;
@@ -26,6 +25,21 @@ async function signIn() {
   document.getElementById("signin").textContent = answer.error;
   document.getElementById("signin-help").hidden = false;
 }
+
+async function post(path, body) {
+  try {
+    const response = await fetch(path, { method: "POST", body, headers: { "X-NeuroLink-Key": key() } });
+    return response.status === 204 ? {} : await response.json();
+  } catch {
+    return { error: "The proxy does not answer: is it running?" };
+  }
+}
+
+document.getElementById("signout")?.addEventListener("click", async () => {
+  await post("/signout");
+  localStorage.removeItem(KEY);
+  location.replace("/");
+});
 
 // --- live updates
 
