@@ -29,6 +29,7 @@ from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.core.status.event_loop import Lag
 from neurolink_mitm.core.status.in_flight import InFlight
 from neurolink_mitm.core.status.metrics import Point
+from neurolink_mitm.core.status.recent import Recent
 
 
 class Component(Protocol):
@@ -249,6 +250,7 @@ class Runtime:
     """The requests that are held."""
     totals: Totals = field(default_factory=Totals)
     in_flight: InFlight = field(default_factory=InFlight)
+    recent: Recent = field(default_factory=Recent)
     lag: Lag = field(default_factory=Lag)
     say: Callable[[str], object] | None = None
     """Writes a line of the console; None: lines are logged, which costs more and which mitmproxy's programs show."""

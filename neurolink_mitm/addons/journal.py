@@ -34,6 +34,7 @@ class Journal:
         if worth_a_row(exchange):
             row = request_row(exchange)
             self.runtime.journal.request(row)
+            self.runtime.recent.add(row)
             self.runtime.metrics.record(request_points(row, exchange.body_size))
 
     error = response

@@ -9,7 +9,8 @@
 - `action`: what a page does: a function of another room, with its undo; `actions` lists them.
 - `pool`: the accounts as the page Now shows them.
 - `config_form`: the configuration as a form; `config_view`: what its page shows.
-- `live`: what has changed goes to all browsers that show it.
+- `live_requests`: the requests in flight as the page Now shows them; `rates`: how fast their tokens come.
+- `live`: what has changed goes to all browsers that show it; `parts` renders it.
 - `render`: Jinja2 and its filters; `templates/` and `static/`, with `static/vendored.json` for what is not ours.
 
 Only `listener` and `access` are imported by the proxy; they bring no web framework.

@@ -25,6 +25,11 @@ class View:
         """The report of `/status`."""
         return self.site.status()
 
+    @cached_property
+    def in_flight(self) -> Report:
+        """The requests in flight, as in that report."""
+        return self.site.in_flight()
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -38,6 +43,9 @@ class Part:
     name: str
     context: Callable[[View], Context]
     live: bool = False
+    mark: Callable[[View], object] | None = None
+    """Of a live part whose context takes long: what that is made from, in short. While it stays equal, the part is
+    rendered again every few seconds only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from neurolink_mitm.dashboard.guard import KEY_HEADER, LIVE_PATH, Guard, cookie_
 from neurolink_mitm.dashboard.live import Live
 from neurolink_mitm.dashboard.page import Page, View
 from neurolink_mitm.dashboard.pages import PAGES
-from neurolink_mitm.dashboard.parts import Parts
+from neurolink_mitm.dashboard.parts import LiveParts, Parts
 from neurolink_mitm.dashboard.render import environment
 from neurolink_mitm.dashboard.site import VISITOR, BusyError, Site
 
@@ -40,6 +40,8 @@ THREADS = 10
 """Parts and actions at once."""
 HAVE_HEADER = "x-neurolink-have"
 """The digest of the part that a browser has, when it polls."""
+NOW_HEADER = "x-neurolink-now"
+"""The time here, in milliseconds since the epoch: the browser's clock may be another machine's."""
 
 
 class Server:
@@ -90,7 +92,7 @@ class Handlers:
         self._access = access
         self._templates = environment()
         self._parts = Parts(PAGES, site, self._templates)
-        self.live = Live(self._parts, access)
+        self.live = Live(LiveParts(self._parts), access)
 
     def page_of(self, page: Page):  # type: ignore[no-untyped-def]
         async def shell(request: Request) -> Response:
@@ -145,9 +147,10 @@ class Handlers:
             return self._html(
                 "error.html", 500, message="this part can't be shown", part=part, query=query
             )
+        clock = {NOW_HEADER: f"{self._site.now() * 1000:.0f}"}
         if request.headers.get(HAVE_HEADER) == fragment.digest:
-            return Response(status_code=204)
-        return HTMLResponse(fragment.html)
+            return Response(status_code=204, headers=clock)
+        return HTMLResponse(fragment.html, headers=clock)
 
     async def action(self, request: Request) -> Response:
         if not self._signed_in(request):

@@ -19,9 +19,11 @@ from neurolink_mitm.config.sources import SourceOptions
 from neurolink_mitm.core.logs.audit import Actor
 from neurolink_mitm.core.settings.dashboard import DASHBOARD_PORT
 from neurolink_mitm.core.settings.values import Config
-from neurolink_mitm.core.status.in_flight import all_shown
+from neurolink_mitm.core.status.held import held_report
+from neurolink_mitm.core.status.in_flight import InFlight, all_shown
 from neurolink_mitm.core.status.status import begin_report
 from neurolink_mitm.dashboard.forgotten import Forgotten
+from neurolink_mitm.dashboard.rates import Rates
 from neurolink_mitm.ports import Runtime
 
 T = TypeVar("T")
@@ -52,6 +54,9 @@ class Site:
     loop: asyncio.AbstractEventLoop | None = field(default=None, repr=False)
     """That of the flows, while the dashboard runs."""
     _asked: set[Future[Any]] = field(default_factory=set, repr=False)
+
+    rates: Rates = field(default_factory=Rates, repr=False)
+    """Those of the responses in flight."""
 
     @property
     def config(self) -> Config:
@@ -132,6 +137,18 @@ class Site:
         self.loop = None
         for asked in tuple(self._asked):
             asked.cancel()
+
+    def in_flight(self) -> Report:
+        """Return the requests in flight, as in the report of `/status`."""
+        runtime, now = self.runtime, self.now()
+        if not runtime.in_flight:  # what most looks find, without a word to the loop
+            return {**InFlight().report(now), "held": []}
+        return self.on_loop(
+            lambda: {
+                **runtime.in_flight.report(now, room=runtime.waiting),
+                "held": held_report(runtime.waiting, runtime.pool, now),
+            }
+        )
 
     def status(self) -> Report:
         """Return the report of `/status`, with all requests."""

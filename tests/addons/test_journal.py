@@ -34,6 +34,13 @@ def test_a_request_has_one_row() -> None:
     assert (row.requestId, row.outcome, row.responseStatus) == ("req_1", "complete", 200)
 
 
+def test_the_row_of_a_request_is_among_the_latest() -> None:
+    flow, runtime = make_flow(outcome=Outcome.COMPLETE, status=200), make_runtime()
+    answer(flow)
+    Journal(runtime).response(flow)
+    assert [row.requestId for row in runtime.recent.newest] == ["req_1"]
+
+
 def test_an_attempt_that_served_has_its_row_at_the_end() -> None:
     (row,) = ended(make_flow(attempts=[FAILED, SERVED])).attempts
     assert (row.attempt, row.account, row.errorType) == (2, "work", None)

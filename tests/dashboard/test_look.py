@@ -171,7 +171,12 @@ def test_a_page_without_its_proxy_says_since_when(
     with ExitStack() as proxy:
         running = proxy.enter_context(served(Proxy([account("a", upstream.url)]), tmp_path))
         with tab(browser, running) as opened:
-            opened.expected += ["ERR_CONNECTION_REFUSED", "WebSocket connection", "htmx:error"]
+            opened.expected += [
+                "ERR_CONNECTION_REFUSED",
+                "WebSocket connection",
+                "htmx:error",
+                "htmx:ws:error",
+            ]
             page = opened.page
             page.wait_for_selector("#connection[data-state=live]")
             page.wait_for_selector("#part-pool [scope=row]")

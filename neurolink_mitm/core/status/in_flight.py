@@ -59,6 +59,10 @@ class InFlight:
     def remove(self, exchange: Exchange) -> None:
         self._exchanges.pop(exchange.request_id, None)
 
+    def __len__(self) -> int:
+        """Return how many there are, with those that are answered by pages of our own."""
+        return len(self._exchanges)
+
     def __iter__(self) -> Iterator[Exchange]:
         """Yield those that are not answered by pages of our own."""
         return (each for each in self._exchanges.values() if each.kind is not Kind.LOCAL)

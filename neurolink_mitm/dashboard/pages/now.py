@@ -1,11 +1,43 @@
 from __future__ import annotations
 
+from neurolink_mitm.core.auth.access import WILDCARDS
+from neurolink_mitm.core.logs.rows import RequestRow
+from neurolink_mitm.dashboard.live_requests import lines
 from neurolink_mitm.dashboard.page import Context, Page, Part, View
 from neurolink_mitm.dashboard.pool import pool
+from neurolink_mitm.dashboard.site import Site
 
 
 def live_requests(view: View) -> Context:
-    return {"report": view.status}
+    report, site = view.in_flight, view.site
+    shown = lines(report, site.rates.of(report["requests"], site.now()))
+    return {
+        "lines": shown,
+        "in_flight": report["requestsInFlight"],
+        "held": report["requestsHeld"],
+        "more": report["requestsInFlight"] - len(shown),
+        "url": _url(site),
+        "by_key": any(each.type == "api_key" for each in site.runtime.pool.accounts),
+        "needs_key": bool(site.runtime.client_keys),
+    }
+
+
+def _url(site: Site) -> str:
+    """Return the address of the proxy, for who wants to ask it something."""
+    host, port = site.runtime.host, site.runtime.port
+    if host in WILDCARDS:
+        host = "127.0.0.1"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def recent_requests(view: View) -> Context:
+    return {"rows": view.site.runtime.recent.newest, "tokens_in": tokens_in}
+
+
+def tokens_in(row: RequestRow) -> int | None:
+    """Return the tokens that were sent, cached or not; None where the response has none."""
+    counts = (row.inputTokens, row.cacheCreationTokens, row.cacheReadTokens)
+    return None if counts == (None,) * 3 else sum(each or 0 for each in counts)
 
 
 PAGE = Page(
@@ -14,5 +46,8 @@ PAGE = Page(
     (
         Part("live-requests", live_requests, live=True),
         Part("pool", pool, live=True),
+        Part("recent-requests", recent_requests, live=True),
     ),
+    styles=("now.css",),
+    scripts=("now.js",),
 )

@@ -1,8 +1,7 @@
 "use strict";
-// What htmx can't do by attributes: the session's key, live updates, times in the viewer's zone.
+// What htmx can't do by attributes: the session's key, and times in the viewer's zone. Live updates are in live.js.
 
 const KEY = "neurolink-key"; // the half of the session that no other port of this host is sent
-const POLL_EVERY = 2000; // milliseconds, where WebSockets don't pass
 
 const key = () => localStorage.getItem(KEY) ?? "";
 
@@ -41,72 +40,26 @@ document.getElementById("signout")?.addEventListener("click", async () => {
   location.replace("/");
 });
 
-// --- live updates
-
-const connection = document.getElementById("connection");
-const STATES = {
-  connecting: "connecting …",
-  live: "live",
-  polling: "polling: WebSocket does not pass",
-  lost: "disconnected: trying again",
-  out: "signed out",
-};
-let failures = 0;
-let poller = null;
-
-function show(state) {
-  connection.dataset.state = state;
-  connection.textContent = STATES[state];
-}
-
-function liveParts() {
-  return [...document.querySelectorAll("[data-live]")].map((part) => part.id.slice("part-".length));
-}
-
-document.addEventListener("htmx:ws:after:connection", (event) => {
-  failures = 0;
-  const hello = { key: key(), parts: liveParts() };
-  event.detail.connection.socket.send(JSON.stringify(hello));
-});
-
-document.addEventListener("htmx:ws:after:message:incoming", () => {
-  clearInterval(poller);
-  poller = null;
-  show("live");
-});
-
-document.addEventListener("htmx:ws:close", (event) => {
-  if (event.detail.code === 4401) {
-    show("out");
-  } else if (!document.hidden) {
-    failures += 1;
-    if (!poller) show("lost");
-    if (failures > 2 && !poller) poller = setInterval(poll, POLL_EVERY);
-  }
-});
-
-document.addEventListener("htmx:after:request", () => poller && show("polling"));
-document.addEventListener("htmx:error", () => poller && show("lost"));
-
-function poll() {
-  if (document.hidden) return;
-  for (const part of document.querySelectorAll("[data-live]")) {
-    htmx.ajax("GET", part.getAttribute("hx-get"), {
-      source: part,
-      target: part,
-      swap: "outerMorph",
-      headers: { "X-NeuroLink-Have": part.dataset.digest ?? "" },
-    });
-  }
-}
-
-// htmx may begin before its extension has come, and would make no connection
-document.addEventListener("DOMContentLoaded", () => htmx.process(document.body));
-
-// a page that the browser kept while another was shown has lost its connection
-window.addEventListener("pageshow", (event) => event.persisted && location.reload());
-
 // --- times
+
+let ahead = 0; // milliseconds that the proxy's clock is ahead of this one: the browser may be on another machine
+const TOLERANCE = 1000; // milliseconds that a message may have been on the way
+
+const serverNow = () => Date.now() + ahead;
+
+function setServerNow(moment) {
+  if (Math.abs(moment - serverNow()) > TOLERANCE) ahead = moment - Date.now();
+}
+
+function seeTime(headers) {
+  const moment = Number(headers.get("X-NeuroLink-Now"));
+  if (moment) setServerNow(moment);
+}
+
+document.addEventListener("htmx:after:request", (event) => {
+  const headers = event.detail.ctx.response?.raw.headers;
+  if (headers) seeTime(headers);
+});
 
 // English, as the words around them; the exact time on hover is in the viewer's own way of writing
 const format = (options) => new Intl.DateTimeFormat("en-GB", options);
@@ -149,7 +102,7 @@ const WRITERS = {
 
 function writeTime(element) {
   const moment = new Date(element.dateTime);
-  const seconds = (Date.now() - moment) / 1000;
+  const seconds = (serverNow() - moment) / 1000;
   const text = WRITERS[element.dataset.as](moment, seconds);
   if (element.textContent !== text) element.textContent = text;
   if (!element.title) element.title = long.format(moment);
@@ -167,4 +120,3 @@ document.addEventListener("click", (event) => {
 });
 
 if (document.body.dataset.page === "signin") signIn();
-else if (document.querySelector("[data-live]")) show("connecting");

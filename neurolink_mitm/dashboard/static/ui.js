@@ -94,7 +94,7 @@ function toastError(text) {
 const state = document.getElementById("connection");
 
 new MutationObserver(() => {
-  const lost = ["lost", "out"].includes(state.dataset.state);
+  const lost = state.dataset.state === "lost";
   const note = document.getElementById("stale");
   if (lost && !note && document.querySelector("[data-live]")) {
     const said = document.getElementById("disconnected").content.cloneNode(true);
