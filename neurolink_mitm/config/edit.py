@@ -6,6 +6,7 @@ import codecs
 import errno
 import stat
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,10 @@ def swap_in(
         content = copy.read_bytes()
         if read(path) != before:
             raise ChangedError
-        if _is_good(path, environ):  # to one that was broken nobody goes back
-            history.keep(new_file(path) if before is None else before, content)
-        compare_and_swap(path, before, content)
+        kept = history.keeping(new_file(path) if before is None else before, content)
+        # to one that was broken nobody goes back
+        with kept if _is_good(path, environ) else nullcontext():
+            compare_and_swap(path, before, content)
     copy.unlink()
     audit.record("config edit", str(path), *changed_values(old, new))
 
@@ -195,5 +197,5 @@ def put(path: Path, before: bytes | None, after: bytes, history: History) -> Non
             raise PermissionError(errno.EACCES, "is read-only", str(path))
         if read(path) != before:
             raise ChangedError
-        history.keep(old, after)
-        compare_and_swap(path, before, after)
+        with history.keeping(old, after):
+            compare_and_swap(path, before, after)

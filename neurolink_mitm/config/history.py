@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,14 +42,26 @@ class History:
     file: Path
     clock: Callable[[], float] = time.time
 
-    def keep(self, before: bytes, after: bytes) -> None:
+    @contextmanager
+    def keeping(self, before: bytes, after: bytes) -> Iterator[None]:
+        """Keep `before` while `after` replaces it, and from then on; not if that fails. Raises `OSError`."""
+        kept = self.keep(before, after)
+        try:
+            yield
+        except BaseException:
+            self.forget(kept)
+            raise
+
+    def keep(self, before: bytes, after: bytes) -> Version:
         """Keep `before`, which `after` is about to replace. Raises `OSError`."""
         private_directory(self.folder)
-        stamp = f"{self.clock():017.6f}"
-        name = f"{self._prefix}{stamp}-{digest(after)}{self.file.suffix}"
-        write_atomic(self.folder / name, before, 0o600)
+        at = self.clock()
+        name = f"{self._prefix}{at:017.6f}-{digest(after)}{self.file.suffix}"
+        made = Version(self.folder / name, at, digest(after))
+        write_atomic(made.path, before, 0o600)
         for version in self.versions()[:-MOST]:
             self.forget(version)
+        return made
 
     def versions(self) -> list[Version]:
         """Return all versions, the oldest first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -58,11 +59,11 @@ class Proposal:
 
     @property
     def changes_file(self) -> bool:
-        return self.after != self._old
+        return self.after != self.old
 
     @property
     def lines(self) -> list[ChangedLine]:
-        return changed_lines(self._old, self.after)
+        return changed_lines(self.old, self.after)
 
     @property
     def differences(self) -> tuple[str, ...]:
@@ -70,7 +71,7 @@ class Proposal:
         return differences(self.in_force, self.inputs.config) if self.inputs else ()
 
     @property
-    def _old(self) -> bytes:
+    def old(self) -> bytes:
         return new_file(self.file) if self.before is None else self.before
 
     def apply(self, history: History, audit: Audit) -> None:
@@ -107,6 +108,17 @@ def propose(
     inputs, wrong = checked(replace(options, content=after, roots=None), home)
     proposal = Proposal(file, before, after, in_force, inputs, faults)
     return _with_faults(proposal, changes, environ, wrong)
+
+
+def new_warnings(proposal: Proposal, options: SourceOptions, home: Home) -> tuple[str, ...]:
+    """Return the warnings that the file does not draw as it is. Blocks."""
+    now, _ = checked(replace(options, content=proposal.old, roots=None), home)
+    before = now.warnings if now else ()
+    return (
+        tuple(each for each in proposal.inputs.warnings if each not in before)
+        if proposal.inputs
+        else ()
+    )
 
 
 def _with_faults(
@@ -153,9 +165,9 @@ def undo(
         if edits_only:
             check_rest(document_of(file, now or new_file(file)), document_of(file, content))
         before, after = _values(file, environ, now), load(file, environ, content=content).config
-        if digest(now) != version.replaced_by:  # what would be lost
-            history.keep(now or new_file(file), content)
-        compare_and_swap(file, now, content)
+        lost = digest(now) != version.replaced_by
+        with history.keeping(now or new_file(file), content) if lost else nullcontext():
+            compare_and_swap(file, now, content)
         history.forget(version)
     audit.record("config undo", str(file), *changed_values(before, after))
     return after

@@ -82,7 +82,10 @@ def _quoted(text: str, old: str) -> str:
     """Return a text, plain where YAML reads that as the same text."""
     if old.startswith("'"):
         return "'{}'".format(text.replace("'", "''"))
-    plain = re.fullmatch(r"[A-Za-z0-9][\w.@+*/-]*", text) and yaml.safe_load(text) == text
+    plain = (
+        re.fullmatch(r"(?![\d.eE_+-]+$)[A-Za-z0-9][\w.@+*/-]*", text)
+        and yaml.safe_load(text) == text
+    )
     return text if plain and not old.startswith('"') else json.dumps(text, ensure_ascii=False)
 
 

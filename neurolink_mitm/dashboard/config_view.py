@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 from neurolink_mitm.config.env_file import chosen, variable_names
 from neurolink_mitm.config.file import document_of
 from neurolink_mitm.config.history import History, Version, digest
-from neurolink_mitm.config.proposal import Proposal, content_of, file_of, propose, undoable
+from neurolink_mitm.config.proposal import (
+    Proposal,
+    content_of,
+    file_of,
+    new_warnings,
+    propose,
+    undoable,
+)
 from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.dashboard.config_form import Field, Filled, Section, filled, sections
 from neurolink_mitm.dashboard.site import Site
@@ -60,6 +67,8 @@ class Checked:
     stale: bool = False
     """Whether the file was changed since the form was made."""
     proposal: Proposal | None = None
+    warnings: tuple[str, ...] = ()
+    """Those that the proposal would add."""
     fields: Mapping[str, str] = field(default_factory=dict)
     """What an apply has to send."""
 
@@ -88,12 +97,14 @@ def checked_form(site: Site, form: Form) -> Checked:
             proposal = propose(
                 site.sources, site.home, site.runtime.environ, site.config, typed.changes
             )
+            warnings = new_warnings(proposal, site.sources, site.home) if proposal.good else ()
     except (OSError, ConfigError) as e:
         return Checked(typed.sections, current, _reason(e))
     return Checked(
         _with_errors(typed.sections, proposal),
         current,
         proposal=proposal,
+        warnings=warnings,
         fields={**typed.fields, "digest": current},
     )
 

@@ -4,6 +4,8 @@ import stat
 from itertools import count
 from pathlib import Path
 
+import pytest
+
 from neurolink_mitm.config.history import MOST, History, digest
 
 
@@ -27,6 +29,13 @@ def test_the_last_version_comes_with_what_has_replaced_it(tmp_path: Path) -> Non
     first = kept.last()
     assert first
     assert first.content() == b"one"
+
+
+def test_a_version_is_not_kept_if_the_file_was_not_written(tmp_path: Path) -> None:
+    kept = history(tmp_path)
+    with pytest.raises(OSError, match="full"), kept.keeping(b"one", b"two"):
+        raise OSError("full")
+    assert kept.last() is None
 
 
 def test_versions_are_the_owners_and_bounded(tmp_path: Path) -> None:

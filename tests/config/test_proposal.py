@@ -10,7 +10,14 @@ from neurolink_mitm.adapters.files import ChangedError
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.config.editable import Change
 from neurolink_mitm.config.history import History
-from neurolink_mitm.config.proposal import NothingToUndoError, Proposal, file_of, propose, undo
+from neurolink_mitm.config.proposal import (
+    NothingToUndoError,
+    Proposal,
+    file_of,
+    new_warnings,
+    propose,
+    undo,
+)
 from neurolink_mitm.config.sources import SourceOptions
 from neurolink_mitm.core.logs.audit import Actor
 from neurolink_mitm.core.settings.errors import ConfigError
@@ -71,6 +78,14 @@ def test_faults_are_at_the_change_that_has_made_them(place: Place) -> None:
     }
     assert [each.partition(":")[0] for each in proposal.other_faults] == ["nonsense"]
     assert b"evil" not in proposal.after
+
+
+def test_only_new_warnings_are_told(place: Place) -> None:
+    place.file.write_text("version: 1\naccounts: {anthropic: [{name: a, apiKey: k}]}\n")
+    proposal = place.propose(Change(("routing", "primaryAccount"), "b"))
+    assert new_warnings(proposal, place.options, place.home) == (
+        'routing.primary-account: no account is called "b"',
+    )
 
 
 def test_whoever_comes_second_is_refused(place: Place) -> None:

@@ -18,6 +18,7 @@ from neurolink_mitm.config.proposal import (
     propose,
     undo,
 )
+from neurolink_mitm.config.show import differences
 from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.core.settings.values import Config, Strategy
 from neurolink_mitm.dashboard.action import Action, Done, Form, RefusedError, Undo
@@ -61,10 +62,10 @@ def _edit(site: Site, changes: list[Change], made_from: str | None = None) -> Do
         raise RefusedError(f"not written: {'; '.join(faults)}")
     if not proposal.changes_file:
         return Done("nothing to write: the file says so already", refresh=PART)
-    differences = proposal.differences
+    changed = proposal.differences
     faults_before = site.runtime.config_errors
     proposal.apply(history_of(site), site.audit)
-    message = _outcome(site, proposal.inputs.config, faults_before, differences)
+    message = _outcome(site, proposal.inputs.config, faults_before, changed)
     return Done(
         message + _overridden(site, changes),
         Undo("undo-configuration", {"of": digest(proposal.after)}),
@@ -83,19 +84,22 @@ def undo_edit(site: Site, form: Form) -> Done:
     """Put the version before the last edit in place."""
     of, force = form.get("of"), form.get("force") == "1"
     file, history = file_of(site.sources, site.home), history_of(site)
-    faults_before = site.runtime.config_errors
+    before, faults_before = site.config, site.runtime.config_errors
     with _refusals(site):
         config = undo(
             file, history, site.audit, site.runtime.environ, of=of, force=force, edits_only=True
         )
-    return Done(f"undone: {_outcome(site, config, faults_before, ())}", refresh=PART)
+    return Done(
+        f"undone: {_outcome(site, config, faults_before, differences(before, config))}",
+        refresh=PART,
+    )
 
 
 def _outcome(
-    site: Site, config: Config, faults_before: tuple[str, ...], differences: tuple[str, ...]
+    site: Site, config: Config, faults_before: tuple[str, ...], changed: tuple[str, ...]
 ) -> str:
     """Wait until the proxy serves by `config`, or has refused it; return which, in words."""
-    what = "; ".join(differences[:3]) + f"; {len(differences) - 3} more" * (len(differences) > 3)
+    what = "; ".join(changed[:3]) + f"; {len(changed) - 3} more" * (len(changed) > 3)
     if _wait(
         lambda: site.config == config or site.runtime.config_errors not in ((), faults_before)
     ):

@@ -53,7 +53,7 @@ def test_a_broken_configuration_is_left_alone(config: Path) -> None:
 
 
 def test_a_file_that_can_not_be_changed_says_what_to_do(config: Path) -> None:
-    config.write_text("---\nversion: 1\n...\n")
+    config.write_text("timeouts: &none {}\nrouting: *none\n")
     result = neurolink("set-primary", "work")
     assert (result.exit_code, "by hand" in result.stderr) == (1, True)
 
