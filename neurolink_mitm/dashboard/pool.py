@@ -73,7 +73,7 @@ class Row:
     @property
     def quiet(self) -> bool:
         """Whether there is nothing to see: it is ready, and nobody uses it."""
-        windows = any(window.kind for window in self.windows)
+        windows = any(window.kind or window.runs_out for window in self.windows)
         busy = self.next or self.account["inFlight"] or self.limited or windows
         return self.state.kind == "good" and not busy
 
@@ -95,7 +95,7 @@ def pool(view: View) -> Context:
         "route": preview["route"],
         "next": next((row for row in preview["explain"] if row["next"]), None),
         "fallbacks": [_fallback(each, explained) for each in report["fallbackChain"]],
-        "forecast": _forecast(report["stats"]["forecast"], now),
+        "forecast": forecast_of(report["stats"]["forecast"], now),
         "spend": report["spend"],
         "translator": report["translator"],
         "strategy": report["strategy"],
@@ -157,7 +157,7 @@ def _limited(account: Report) -> Iterator[tuple[str, str]]:
     """Yield what is cooling beside an account that serves the rest, and until when."""
     for scope, cooldown in account["cooldowns"].items():
         if scope != WHOLE and cooldown["cooling"]:
-            yield described(scope), cooldown["recoversAt"] or cooldown["until"]
+            yield described(scope).replace("*", ""), cooldown["recoversAt"] or cooldown["until"]
 
 
 def _reported(account: Report) -> Mapping[str, Any]:
@@ -171,7 +171,7 @@ def _windows(account: Report, now: float) -> Iterator[Window]:
         each = windows[name]
         used_up = each["status"] == "rejected" or (each["used"] or 0) >= 1
         out = None if used_up else rounded(each["runsOutAt"], now)
-        nearly = out or (each["used"] or 0) >= NEARLY
+        nearly = (each["used"] or 0) >= NEARLY
         models = [model.strip("*-").removeprefix("claude-") for model in each["models"]]
         yield Window(
             name,
@@ -189,17 +189,26 @@ def _fallback(entry: Report, explained: Mapping[str, Report]) -> Report:
     return {**entry, "next": bool(row.get("next"))}
 
 
-def _forecast(forecast: Report | None, now: float) -> Report | None:
+def forecast_of(forecast: Report | None, now: float) -> Report | None:
     """Return the forecast with times that stay for a while; families only where they run out earlier."""
     if forecast is None:
         return None
-    first = rounded(forecast["dryFrom"], now)
+    first = forecast["dryFrom"]
     models = [
-        (name.strip("*-").removeprefix("claude-"), rounded(each["dryFrom"], now))
+        {"name": name.strip("*-").removeprefix("claude-"), **_dry(each, now)}
         for name, each in forecast["models"].items()
         if each["dryFrom"] and (first is None or each["dryFrom"] < first)
     ]
-    return {"until": first, "back": rounded(forecast["dryTo"], now), "models": models}
+    return {**_dry(forecast, now), "models": models}
+
+
+def _dry(forecast: Report, now: float) -> Report:
+    first = forecast["dryFrom"]
+    return {
+        "dry": bool(first) and seconds(first) < now + 60,
+        "until": rounded(first, now),
+        "back": rounded(forecast["dryTo"], now),
+    }
 
 
 def rounded(moment: str | None, now: float) -> str | None:

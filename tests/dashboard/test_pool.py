@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from neurolink_mitm.core.logs.rows import iso
-from neurolink_mitm.dashboard.pool import FEW, rounded, state_of
+from neurolink_mitm.dashboard.pool import FEW, forecast_of, rounded, state_of
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.dashboard.harness import Served, served
@@ -64,6 +64,24 @@ def test_a_forecast_does_not_move_with_every_look(ahead: float, step: float) -> 
     steps = {rounded(iso(start + second), NOW) for second in range(int(step))}
     assert len(steps) == 1
     assert rounded(None, NOW) is None
+
+
+def test_the_forecast_names_what_is_dry_and_families_that_run_out_earlier() -> None:
+    def dry(begin: float | None, end: float | None = None) -> dict[str, Any]:
+        return {
+            "dryFrom": None if begin is None else iso(NOW + begin),
+            "dryTo": None if end is None else iso(NOW + end),
+        }
+
+    report = {
+        **dry(7200),
+        "models": {"*opus*": dry(5, 7200), "*fable*": dry(9000), "*haiku*": dry(None)},
+    }
+    forecast = forecast_of(report, NOW)
+    assert forecast
+    assert (forecast["dry"], forecast["until"]) == (False, iso(NOW + 7200))
+    assert [(each["name"], each["dry"]) for each in forecast["models"]] == [("opus", True)]
+    assert forecast_of(None, NOW) is None
 
 
 def windows(used: float) -> Reply:
