@@ -23,6 +23,7 @@ from neurolink_mitm.core.status.held import held_report
 from neurolink_mitm.core.status.in_flight import InFlight, all_shown
 from neurolink_mitm.core.status.status import begin_report
 from neurolink_mitm.dashboard.forgotten import Forgotten
+from neurolink_mitm.dashboard.jobs import Jobs
 from neurolink_mitm.dashboard.rates import Rates
 from neurolink_mitm.ports import Runtime
 
@@ -53,6 +54,8 @@ class Site:
     """What the command line said of the files; None in tests."""
     loop: asyncio.AbstractEventLoop | None = field(default=None, repr=False)
     """That of the flows, while the dashboard runs."""
+    jobs: Jobs = field(init=False, repr=False)
+    """What takes seconds."""
     _asked: set[Future[Any]] = field(default_factory=set, repr=False)
 
     rates: Rates = field(default_factory=Rates, repr=False)
@@ -79,6 +82,9 @@ class Site:
     """The logins that were begun in pages."""
     forgotten: Forgotten = field(default_factory=Forgotten, repr=False)
     """The cooldowns that were forgotten by an action, for its undo."""
+
+    def __post_init__(self) -> None:
+        self.jobs = Jobs(self.now)
 
     @property
     def visitor(self) -> str:
@@ -135,6 +141,7 @@ class Site:
     def stop(self) -> None:
         """End the waiting of those who ask the loop, which goes on to something else."""
         self.loop = None
+        self.jobs.stop()
         for asked in tuple(self._asked):
             asked.cancel()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.text import redact, short
 from neurolink_mitm.records.recording import Recording
 from neurolink_mitm.records.replay import Outcome, Setting, accounts_of
@@ -53,6 +52,8 @@ def assumptions(recording: Recording, setting: Setting) -> Iterator[str]:
     )
     if asked := _never_asked(recording, setting):
         yield f"Never asked in this time, so taken as never limited: {_listed(asked)}."
+    if setting.accounts and (gone := _gone(recording, setting)):
+        yield f"Asked then and gone now, they serve as if they were there, after the others: {_listed(gone)}."
     yield "Windows are as full as was last recorded: what a strategy itself would have used of them does not count."
     yield "Users ask the same at the same times, also of a request that was refused; requests take no time."
     affinity = "on" if setting.affinity else "off"
@@ -83,12 +84,17 @@ def _left_out(recording: Recording) -> Iterator[str]:
         yield f"Left out: {recording.bad} lines of the logs that are no rows."
 
 
-def _never_asked(recording: Recording, setting: Setting) -> Sequence[Account]:
+def _never_asked(recording: Recording, setting: Setting) -> list[str]:
     accounts = accounts_of(recording, setting.accounts)
-    return [account for account in accounts if account.label not in recording.types]
+    return [account.label for account in accounts if account.label not in recording.types]
 
 
-def _listed(accounts: Sequence[Account]) -> str:
-    names = [redact(short(account.label)) for account in accounts]
+def _gone(recording: Recording, setting: Setting) -> list[str]:
+    labels = {account.label for account in setting.accounts}
+    return [label for label in recording.types if label not in labels]
+
+
+def _listed(labels: Sequence[str]) -> str:
+    names = [redact(short(label)) for label in labels]
     more = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")

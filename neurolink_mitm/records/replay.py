@@ -36,8 +36,8 @@ from neurolink_mitm.records.recording import Asked, Recording, Tried
 
 CLAIM = f"{UNIFIED}representative-claim".encode()
 """The header that names the window which has limited a request."""
-BATCH = 50
-"""Requests from one `yield` to the next: a millisecond or two."""
+BATCH = 25
+"""Requests from one `yield` to the next: a millisecond, about."""
 
 
 @dataclass(slots=True)

@@ -1,10 +1,118 @@
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from neurolink_mitm.core.logs.rows import iso
+from neurolink_mitm.dashboard.actions import ACTIONS
+from neurolink_mitm.dashboard.jobs import Job
 from neurolink_mitm.dashboard.page import Context, Page, Part, View
+from neurolink_mitm.dashboard.site import Site
+from neurolink_mitm.records import what_if as records
+from neurolink_mitm.records.estimate import NUMBERS, assumptions, best, outcome_report
+from neurolink_mitm.records.log_files import OnBytes
+
+HOURS = (1, 6, 24, 72)
+DEFAULT = 24
+FRESH = 30.0
+"""Seconds for which a result is shown to the next one who runs it, too."""
+MOST_REQUESTS = 100_000
+"""Requests that are replayed at most: they take memory in the proxy's process."""
+READING = 0.4
+"""Share of the time that reading takes."""
+TITLES = ("429s met", "Failovers", "Refused", "Paid", "List price", "Cache moved")
 
 
 def what_if(view: View) -> Context:
-    return {"report": view.status}
+    asked = view.query.get("hours", "")
+    hours = int(asked) if asked in map(str, HOURS) else None
+    switch = "set-strategy" in ACTIONS
+    shown = {
+        "choices": HOURS,
+        "hours": hours or DEFAULT,
+        "job": None,
+        "table": None,
+        "switch": switch,
+    }
+    if hours is None:
+        return shown
+    name, now = f"what-if:{hours}", view.site.now()
+    job = view.site.jobs.find(name)
+    wanted = job is None or (view.query.get("run") and now - (job.done_at or now) > FRESH)
+    if wanted or job is None:
+        job = view.site.jobs.start(name, lambda job: estimate(view.site, hours, job))
+    table = comparison(job.result) if job.result and not job.running else None
+    return shown | {"job": job, "table": table}
 
 
-PAGE = Page("what-if", "What if", (Part("what-if", what_if, live=False),))
+def estimate(site: Site, hours: int, job: Job) -> Mapping[str, Any]:
+    """Return what the strategies would have done in the last hours."""
+    accounts, strategy = site.on_loop(
+        lambda: (site.runtime.pool.accounts, site.runtime.pool.strategy)
+    )
+    setting = records.setting_of(site.config, accounts)
+
+    @contextmanager
+    def progress(what: str, total: int) -> Iterator[OnBytes]:
+        done = 0
+        begin, part = (0.0, READING) if what == "reading" else (READING, 1 - READING)
+
+        def advance(by: int) -> None:
+            nonlocal done
+            done += by
+            job.share = begin + part * done / max(1, total)
+            job.rest()
+
+        yield advance
+
+    until = site.now()
+    recording = records.record(
+        site.home.logs, until - hours * 3600, until, progress, MOST_REQUESTS, job.rest
+    )
+    outcomes = records.compare(recording, setting, progress=progress)
+    passes = site.runtime.passthrough
+    return {
+        "since": iso(until - hours * 3600),
+        "until": iso(until),
+        "strategy": "passthrough" if passes else strategy,
+        "requests": len(recording.requests),
+        "reports": {name: outcome_report(outcome) for name, outcome in outcomes.items()},
+        "assumptions": list(assumptions(recording, setting)),
+    }
+
+
+def comparison(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the rows of both tables: a strategy with its numbers, and an account with its requests."""
+    reports: Mapping[str, Mapping[str, Any]] = result["reports"]
+    winners = best({name: each for name, each in reports.items() if name != "recorded"})
+    most = {name: max(each[name] for each in reports.values()) for name in NUMBERS}
+    rows = [
+        {
+            "strategy": strategy,
+            "in_force": strategy == result["strategy"],
+            "recorded": strategy == "recorded",
+            "unpriced": report["unpriced"],
+            "cells": [
+                {
+                    "name": name,
+                    "title": title,
+                    "value": report[name],
+                    "share": report[name] / most[name] if most[name] else 0.0,
+                    "best": strategy in winners.get(name, ()),
+                }
+                for name, title in zip(NUMBERS, TITLES, strict=True)
+            ],
+        }
+        for strategy, report in reports.items()
+    ]
+    labels = dict.fromkeys(label for report in reports.values() for label in report["served"])
+    accounts = [
+        (label, [report["served"].get(label, 0) for report in reports.values()]) for label in labels
+    ]
+    refused = [report["refused"] for report in reports.values()]
+    busiest = max((n for _, counts in accounts for n in counts), default=0) or 1
+    return {**result, "rows": rows, "accounts": accounts, "refused": refused, "busiest": busiest}
+
+
+PAGE = Page("what-if", "What if", (Part("what-if", what_if),), styles=("what-if.css",))
