@@ -99,8 +99,8 @@ class Tried(msgspec.Struct, gc=False):
     """Seconds until its end."""
     cooldown: float = 0.0
     retry_after: float | None = None
-    used: tuple[float | None, float | None] | None = None
-    """Shares of the windows `5h` and `7d`, where they were reported."""
+    used: float | None = None
+    """Share of its fuller window, `5h` or `7d`, where that was reported."""
     of_family_only: bool = False
     """Of a limit: other families of models were served while it lasted."""
 
@@ -335,10 +335,9 @@ def _scope_limits(attempts: Iterable[Tried]) -> None:
                 limit.of_family_only = True
 
 
-def _used(row: LoggedAttempt) -> tuple[float | None, float | None] | None:
-    if row.utilization5h is None and row.utilization7d is None:
-        return None
-    return _bounded(row.utilization5h, MOST_USED), _bounded(row.utilization7d, MOST_USED)
+def _used(row: LoggedAttempt) -> float | None:
+    shares = [each for each in (row.utilization5h, row.utilization7d) if each is not None]
+    return _bounded(max(shares), MOST_USED) if shares else None
 
 
 def _lifetime(written: int, row: LoggedRequest) -> float:

@@ -28,7 +28,7 @@ from neurolink_mitm.core.pool.limit_scope import WHOLE_ACCOUNT
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.pool.quota import DEFAULT_FALLBACK, Quota
 from neurolink_mitm.core.pool.ready import KINDS, Kind, Ready
-from neurolink_mitm.core.pool.windows import FIVE_HOURS, SEVEN_DAYS, Window
+from neurolink_mitm.core.pool.windows import FIVE_HOURS, Window
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request.endpoints import MESSAGES
 from neurolink_mitm.core.response.prompt_cache import SHORT, Conversation
@@ -162,6 +162,8 @@ class Replay:
                 world.outcome.requests += 1
                 self._send(world, _Try(asked, asked.at))
         self._fail_until(math.inf)
+        for world in self._worlds.values():
+            world.end()
         yield len(self._recording.requests)
 
     def finish(self) -> Mapping[str, Outcome]:
@@ -177,17 +179,16 @@ class Replay:
             self._limits.take(attempts[self._next_limit])
             self._next_limit += 1
         while self._next_quota < len(attempts) and attempts[self._next_quota].at < now:
-            if attempts[self._next_quota].used:
+            if attempts[self._next_quota].used is not None:
                 self._take_quota(attempts[self._next_quota])
             self._next_quota += 1
 
     def _take_quota(self, tried: Tried) -> None:
         """Take what a response said of the windows, where that makes a difference."""
-        past = any((share or 0.0) >= DEFAULT_FALLBACK for share in tried.used or ())
+        past = (tried.used or 0.0) >= DEFAULT_FALLBACK
         if self._past.get(tried.account) != past:
             self._past[tried.account] = past
-            used = zip((FIVE_HOURS, SEVEN_DAYS), tried.used or (), strict=False)
-            windows = {name: Window(share) for name, share in used if share is not None}
+            windows = {FIVE_HOURS: Window(tried.used)}
             for world in self._worlds.values():
                 world.pool.take_quota(f"anthropic:{tried.account}", Quota(tried.at, windows))
 
@@ -344,6 +345,11 @@ class _World:
         self.outcome = Outcome()
         self.pool = _Pool(accounts, strategy, setting, Budget(setting.pay_per_use, setting.cap))
         self._caches: dict[Conversation, _Caches] = {}
+
+    def end(self) -> None:
+        """Free the memory: the pool refers to itself, and would stay until the garbage collector comes."""
+        self._caches.clear()
+        vars(self.pool).clear()
 
     def choose(self, attempt: _Try) -> Account | None:
         of, now = attempt.asked.requirements, attempt.now

@@ -27,23 +27,26 @@ TITLES = ("429s met", "Failovers", "Refused", "Paid", "List price", "Cache moved
 def what_if(view: View) -> Context:
     asked = view.query.get("hours", "")
     hours = int(asked) if asked in map(str, HOURS) else None
-    switch = "set-strategy" in ACTIONS
-    shown = {
+    job = _job(view, hours) if hours else None
+    running = job is not None and job.running  # once for the whole page: it may end at any moment
+    return {
         "choices": HOURS,
         "hours": hours or DEFAULT,
-        "job": None,
-        "table": None,
-        "switch": switch,
+        "job": job,
+        "running": running,
+        "table": comparison(job.result) if job and job.result and not running else None,
+        "switch": "set-strategy" in ACTIONS,
     }
-    if hours is None:
-        return shown
-    name, now = f"what-if:{hours}", view.site.now()
-    job = view.site.jobs.find(name)
-    wanted = job is None or (view.query.get("run") and now - (job.done_at or now) > FRESH)
-    if wanted or job is None:
-        job = view.site.jobs.start(name, lambda job: estimate(view.site, hours, job))
-    table = comparison(job.result) if job.result and not job.running else None
-    return shown | {"job": job, "table": table}
+
+
+def _job(view: View, hours: int) -> Job:
+    """Return the job of the last `hours`: a new one if there is none, or if it is old and somebody wants to run it."""
+    site, name = view.site, f"what-if:{hours}"
+    job = site.jobs.find(name)
+    age = site.now() - job.done_at if job and job.done_at is not None else 0.0
+    if job is None or (view.query.get("run") and not 0 <= age < FRESH):
+        job = site.jobs.start(name, lambda job: estimate(site, hours, job))
+    return job
 
 
 def estimate(site: Site, hours: int, job: Job) -> Mapping[str, Any]:
