@@ -12,14 +12,22 @@ ELSEWHERE: Mapping[str, str] = {
     "environment": "its key comes from ANTHROPIC_API_KEY",
 }
 """Why an account that is not stored can't be changed here, by its source."""
+SOURCES: Mapping[str, str] = {
+    "store": "stored here",
+    "config": "the configuration",
+    "legacy": "anthropic-credentials.json",
+    "environment": "ANTHROPIC_API_KEY",
+}
+"""Where an account comes from, by its source."""
 STORED_ONLY = ("enable", "disable", "remove", "refresh", "again")
 """Actions that change what is stored."""
+ALL = ("pause", "order", "primary", "reset", *STORED_ONLY)
 SANDBOX = "it is the sandbox's account"
 
 
 def why_not(action: str, account: Account, site: Site) -> str | None:
     """Return why an action is not offered for an account; None if it is."""
-    if not site.serves_home and action != "pause":
+    if not site.serves_home and action not in ("pause", "reset"):
         return SANDBOX
     if action in STORED_ONLY and account.source in ELSEWHERE:
         return ELSEWHERE[account.source]
@@ -30,3 +38,9 @@ def why_not(action: str, account: Account, site: Site) -> str | None:
     if action == "primary" and account.source not in ("store", "config"):
         return "only stored and configured accounts can go first by name"
     return None
+
+
+def refusals_of(account: Account, site: Site) -> Mapping[str, str]:
+    """Return the actions that are not offered for an account, and why."""
+    reasons = ((action, why_not(action, account, site)) for action in ALL)
+    return {action: reason for action, reason in reasons if reason}

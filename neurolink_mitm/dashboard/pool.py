@@ -85,7 +85,7 @@ def pool(view: View) -> Context:
     explained = {row["key"]: row for row in preview["explain"]}
     accounts = {each.key: each for each in view.site.runtime.pool.accounts}
     rows = [
-        _row(each, explained.get(each["key"], {}), now, _actions(each, accounts, view.site))
+        row_of(each, explained.get(each["key"], {}), now, _actions(each, accounts, view.site))
         for each in report["stats"]["accounts"]
     ]
     folded = [row for row in rows if row.quiet] if len(rows) > FEW else []
@@ -121,7 +121,8 @@ def _actions(reported: Report, accounts: Mapping[str, Account], site: Site) -> I
     yield from (each for each in wanted if why_not(each, account, site) is None)
 
 
-def _row(account: Report, explained: Report, now: float, actions: Iterable[str]) -> Row:
+def row_of(account: Report, explained: Report, now: float, actions: Iterable[str] = ()) -> Row:
+    """Return what is shown of an account in `/status`, with its row of `explain`."""
     return Row(
         account,
         state_of(account, explained),

@@ -33,7 +33,7 @@ from neurolink_mitm.dashboard.action import Action, Done, Form, RefusedError, Un
 from neurolink_mitm.dashboard.actions.refusals import MEANWHILE, refusals
 from neurolink_mitm.dashboard.site import Site
 
-REFRESH = ("account", "add-account")
+REFRESH = ("account", "add-account", "changes")
 """The parts that show an account and are not live."""
 
 

@@ -17,7 +17,7 @@ from neurolink_mitm.dashboard.site import Site
 if TYPE_CHECKING:  # slow to import: only who logs in pays for it
     from neurolink_mitm.adapters.oauth_client import OAuthClient
 
-REFRESH = ("account", "add-account")
+REFRESH = ("account", "add-account", "changes")
 
 
 def begin(site: Site, form: Form) -> Done:
@@ -27,10 +27,7 @@ def begin(site: Site, form: Form) -> Done:
     if again:
         _check_again(site, again)
     wish = again or _wish(site, form)
-    begun = site.logins.begin(site.visitor, _client(site).begin(), wish, again=bool(again))
-    if not begun.url.startswith(("https://", "http://")):
-        site.logins.drop(site.visitor, begun.id)
-        raise RefusedError("oauth.authorize-url of the configuration is no address of a web page")
+    site.logins.begin(site.visitor, _client(site).begin(), wish, again=bool(again))
     return Done("open the sign-in page, and paste its code here", None, REFRESH)
 
 
