@@ -46,7 +46,7 @@ TABLES: Mapping[str, tuple[type, tuple[str, ...]]] = {
 SPARE_ROWS = 2
 """Empty rows of a table, to be filled."""
 WHY = {
-    "accounts": "it names a host, a key or who pays",
+    "accounts": "it names a host, a key, or whose it is",
     "clients": "it says who may use the proxy",
     "cloaking": "it says what may leave this machine",
     "dashboard": "it says who reaches these pages",
@@ -114,6 +114,11 @@ class Section:
     path: str = ""
 
     @property
+    def why(self) -> str:
+        """Why those without an input are changed in the file only."""
+        return WHY.get("accounts" if self.account else self.title, "")
+
+    @property
     def editable(self) -> bool:
         return any(each.kind for each in self.fields)
 
@@ -179,7 +184,7 @@ def _field(loc: Loc, place: Loc, value: object, document: object) -> Field:
     shown = Field(
         loc=loc,
         meaning=_text(entry.meaning),
-        value=format_setting(value, quote),
+        value="none" if value is None else format_setting(value, quote),
         default=_default(entry),
         origin=origin(document, place),
         unit=UNITS.get(path(loc)) or UNITS.get(str(loc[-1]), "") * (loc[0] == "accounts"),

@@ -371,20 +371,20 @@ def test_a_timeout_is_edited_in_a_browser(watched: Watched, browser: Browser) ->
 
     with tab(browser, watched.served, "/configuration") as opened:
         page = opened.page
-        page.get_by_label("connect", exact=True).fill("two")
+        page.get_by_label("total", exact=True).fill("two")
         page.get_by_role("button", name="Check the changes").click()
-        page.get_by_role("link", name="timeouts.connect: must be").click()
-        field = page.get_by_label("connect", exact=True)
+        page.get_by_role("link", name="timeouts.total: must be").click()
+        field = page.get_by_label("total", exact=True)
         assert field.evaluate("each => each === document.activeElement")
         assert field.get_attribute("aria-invalid") == "true"
         field.fill("7")
         page.keyboard.press("Enter")
-        page.get_by_text("timeouts.connect: 10 -> 7").wait_for()
+        page.get_by_text("timeouts.total: 900 -> 7").wait_for()
         page.get_by_role("button", name="Apply").click()
-        page.get_by_text("in force: timeouts.connect").wait_for()
-        assert watched.served.site.config.timeouts.connect == 7
+        page.get_by_text("in force: timeouts.total").wait_for()
+        assert watched.served.site.config.timeouts.total == 7
         page.get_by_role("button", name="Undo", exact=True).click()
         page.get_by_text("undone").wait_for()
-        assert (watched.file.read_text(), watched.served.site.config.timeouts.connect) == (TEXT, 10)
+        assert (watched.file.read_text(), watched.served.site.config.timeouts.total) == (TEXT, 900)
         page.get_by_label("Find a key").fill("rollup")
         assert page.locator(".setting:visible").count() == 1

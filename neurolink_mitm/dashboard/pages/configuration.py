@@ -40,6 +40,7 @@ def configuration(view: View) -> Context:
         "was_checked": "digest" in form,
         "sections": shown,
         "names": names,
+        "labels": [each.title for each in checked.sections if each.account],
         "account": form.get("account", ""),
         "version": version,
         "is_current": is_current,
