@@ -3,7 +3,7 @@
 - `listener`: the socket, bound at the start; what serves it is imported at the first visit, in a thread of its own.
 - `access`: links, sessions with their two halves, and how often somebody may try.
 - `server`: the routes; `guard`: what is refused before a route sees it, and the headers of every response; `wire`: the
-  bounds on connections.
+  bounds on connections; `failures` logs what fails.
 - `site`: what pages see of the proxy, read on the event loop of the flows.
 - `jobs`: what takes seconds, in threads of their own, once for all who wait for it.
 - `page`: what a page is: its parts, each with data and a template; `pages/` has one file a page.

@@ -6,7 +6,6 @@ A page in the user's browser can post to loopback, and a host name that it contr
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -18,8 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from neurolink_mitm.core.auth.access import OWN_SITES, hostname
 from neurolink_mitm.core.auth.loopback import is_loopback
 from neurolink_mitm.dashboard.access import Access, Session
-
-logger = logging.getLogger("neurolink.dashboard")
+from neurolink_mitm.dashboard.failures import log_failure
 
 KEY_HEADER = "x-neurolink-key"
 LIVE_PATH = "/live"
@@ -67,7 +65,7 @@ class Guard:
         except ClientDisconnect:
             pass
         except Exception:  # the browser has its 500
-            logger.exception("a page of the dashboard has failed")
+            log_failure("a page of the dashboard has failed")
 
 
 def refusal_of(scope: Scope) -> Refusal | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import OrderedDict
@@ -10,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-logger = logging.getLogger("neurolink.dashboard")
+from neurolink_mitm.dashboard.failures import log_failure
 
 KEPT = 12
 """Results that are kept."""
@@ -93,7 +92,7 @@ class Jobs:
         except StoppedError:
             job.failed = True
         except Exception:
-            logger.exception("the dashboard can't do this: %s", job.name)
+            log_failure(f"the dashboard can't do this: {job.name}")
             job.failed = True
         job.done_at = self._clock()
         job.ended.set()

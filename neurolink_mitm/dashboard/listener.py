@@ -14,6 +14,7 @@ from neurolink_mitm.core.auth.loopback import is_loopback
 from neurolink_mitm.core.settings.dashboard import Dashboard as Settings
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.dashboard.access import Access
+from neurolink_mitm.dashboard.failures import log_failure
 from neurolink_mitm.dashboard.site import Site
 from neurolink_mitm.dataplane.threads import short_switch_interval
 
@@ -177,7 +178,7 @@ class Listener:
 
     def _fail(self) -> None:
         self.failed = True
-        logger.exception("the dashboard has failed; the proxy goes on without it")
+        log_failure("the dashboard has failed; the proxy goes on without it")
         self._socket.close()  # a browser is refused at once, and does not wait
 
 

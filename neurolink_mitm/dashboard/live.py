@@ -12,7 +12,6 @@ nothing (`parts.LiveParts`).
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -24,10 +23,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.dashboard.access import Access, Session
+from neurolink_mitm.dashboard.failures import log_failure
 from neurolink_mitm.dashboard.guard import session_of
 from neurolink_mitm.dashboard.parts import Fragment, LiveParts
-
-logger = logging.getLogger("neurolink.dashboard")
 
 EVERY = 0.2
 """Seconds between two looks at the proxy."""
@@ -163,7 +161,7 @@ class Live:
                     self._parts.look, wanted, abandon_on_cancel=True, limiter=thread
                 )
             except Exception:
-                logger.exception("the dashboard can't show what has changed")
+                log_failure("the dashboard can't show what has changed")
             for browser in self._browsers:
                 browser.changed.set()
             await asyncio.sleep(max(self._every, REST * (clock() - began)))

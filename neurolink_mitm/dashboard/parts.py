@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,11 +12,10 @@ from urllib.parse import urlencode
 import msgspec
 from jinja2 import Environment
 
+from neurolink_mitm.dashboard.failures import log_failure
 from neurolink_mitm.dashboard.page import Page, Part, View
 from neurolink_mitm.dashboard.render import colours, digest
 from neurolink_mitm.dashboard.site import BusyError, Site
-
-logger = logging.getLogger("neurolink.dashboard")
 
 STALE = 3.0
 """Seconds after which a part with a `mark` is rendered again though that is the same: time changes it, too."""
@@ -116,7 +114,7 @@ class LiveParts:
             failed = self._parts.failed(part, str(e))
         except Exception:
             if name not in self._failed:  # once, not at each look
-                logger.exception("a part of the dashboard can't be shown: %s", name)
+                log_failure(f"a part of the dashboard can't be shown: {name}")
             self._failed.add(name)
             failed = self._parts.failed(part, "this part can't be shown; the log says why")
         self._latest.pop(name, None)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -23,6 +22,7 @@ from neurolink_mitm.dashboard import wire
 from neurolink_mitm.dashboard.access import SESSION_SECONDS, Access, TooManyTriesError
 from neurolink_mitm.dashboard.action import Done, RefusedError
 from neurolink_mitm.dashboard.actions import ACTIONS
+from neurolink_mitm.dashboard.failures import log_failure
 from neurolink_mitm.dashboard.guard import KEY_HEADER, LIVE_PATH, Guard, cookie_name, session_of
 from neurolink_mitm.dashboard.live import Live
 from neurolink_mitm.dashboard.page import Page, View
@@ -30,11 +30,13 @@ from neurolink_mitm.dashboard.pages import PAGES
 from neurolink_mitm.dashboard.parts import LiveParts, Parts
 from neurolink_mitm.dashboard.render import environment
 from neurolink_mitm.dashboard.site import VISITOR, BusyError, Site
+from neurolink_mitm.dataplane.threads import short_switch_interval
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-logger = logging.getLogger("neurolink.dashboard")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 THREADS = 10
 """Parts and actions at once."""
@@ -82,6 +84,16 @@ def routes(site: Site, access: Access) -> ASGIApp:
 def query_of(request: Request) -> str:
     """Return the query as it was sent: it needs no valid Host, as `Request.url` does."""
     return str(request.scope["query_string"].decode("latin-1"))
+
+
+async def in_thread(do: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return what `do` returns in a worker thread, which lets the loop of the flows have its turns."""
+
+    def work() -> T:
+        with short_switch_interval():
+            return do(*args, **kwargs)
+
+    return await run_in_threadpool(work)
 
 
 class Handlers:
@@ -139,11 +151,11 @@ class Handlers:
         query = request.url.query
         view = View(self._site, dict(request.query_params))
         try:
-            fragment = await run_in_threadpool(self._parts.fragment, part, view)
+            fragment = await in_thread(self._parts.fragment, part, view)
         except BusyError as e:
             return self._html("error.html", 503, message=str(e), part=part, query=query)
         except Exception:
-            logger.exception("a part of the dashboard can't be shown: %s", part.name)
+            log_failure(f"a part of the dashboard can't be shown: {part.name}")
             return self._html(
                 "error.html", 500, message="this part can't be shown", part=part, query=query
             )
@@ -167,13 +179,13 @@ class Handlers:
         except ValueError:
             return self._html("toast.html", 400, error="the form can't be read")
         try:
-            done = await run_in_threadpool(action.run, self._site, form)
+            done = await in_thread(action.run, self._site, form)
         except RefusedError as e:
             return self._html("toast.html", 409, error=str(e))
         except BusyError as e:
             return self._html("toast.html", 503, error=str(e))
         except Exception:
-            logger.exception("an action of the dashboard has failed: %s", action.name)
+            log_failure(f"an action of the dashboard has failed: {action.name}")
             return self._html("toast.html", 500, error="this has failed; the log says why")
         return self._done(done)
 

@@ -164,9 +164,8 @@ async def test_what_can_not_be_imported_is_told_and_the_proxy_goes_on(
     monkeypatch.setitem(sys.modules, SERVER, ModuleType(SERVER))
     assert await visit(dashboard.url) == 0
     assert (dashboard.url, dashboard.fault) == (None, FAILED)
-    assert [r.getMessage() for r in caplog.records] == [
-        "the dashboard has failed; the proxy goes on without it"
-    ]
+    [line, *_] = caplog.records[0].getMessage().splitlines()
+    assert line == "the dashboard has failed; the proxy goes on without it"
     monkeypatch.undo()
     dashboard.configure(configured())  # the next reload tries again
     assert await visit(dashboard.url) == 200

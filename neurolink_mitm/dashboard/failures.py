@@ -1,0 +1,15 @@
+"""Logs what has failed. The text of an exception may hold what a form held."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+
+from neurolink_mitm.core.redact.text import redact
+
+logger = logging.getLogger("neurolink.dashboard")
+
+
+def log_failure(what: str) -> None:
+    """Log the exception at hand with its traceback, without secrets."""
+    logger.error("%s\n%s", what, redact(traceback.format_exc().rstrip()))
