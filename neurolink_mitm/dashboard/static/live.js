@@ -58,7 +58,7 @@ document.addEventListener("htmx:ws:before:message:incoming", (event) => {
 document.addEventListener("htmx:ws:close", (event) => {
   socket = null;
   if (document.hidden || shown() === "out") return;
-  if (event.detail.code === 4401) show("out");
+  show(event.detail.code === 4401 ? "out" : "lost");
   pollIn(0);
 });
 
