@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from neurolink_mitm.core.auth.credentials import NEEDS_LOGIN
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.logs.timestamps import seconds
 from neurolink_mitm.core.pool.accounts import Account
@@ -147,7 +148,9 @@ def state_of(account: Report, explained: Report) -> State:
         word, kind = ("used up", "bad") if used_up else ("cooling", "warn")
         return State(word, kind, reason, tried_at, later)
     if reason and not account["cooling"]:
-        word, _, rest = reason.removeprefix("disabled: ").partition(": ")
+        # of `disabled: needs login: why`, the second says what to do
+        needs_login = reason.startswith(f"disabled: {NEEDS_LOGIN}")
+        word, _, rest = reason.removeprefix("disabled: " if needs_login else "").partition(": ")
         return State(word, "idle" if word == "not enabled" else "bad", rest)
     if explained and not explained["usable"]:
         return State("waiting", "warn", explained["reason"], until=explained["until"])

@@ -43,13 +43,14 @@ USED_UP = {"quota": {"windows": {"5h": {"status": "rejected"}}}}
         (COOLING, {"usable": True}, ("ready", "good", "", None, None)),
         ({"reason": "needs login: its token has expired"}, {},
          ("needs login", "bad", "its token has expired", None, None)),
+        ({"reason": "disabled: by hand"}, {}, ("disabled", "bad", "by hand", None, None)),
         ({"reason": "disabled: needs login: its refresh token was refused"}, {},
          ("needs login", "bad", "its refresh token was refused", None, None)),
         ({"reason": "not enabled"}, {}, ("not enabled", "idle", "", None, None)),
         ({}, {"usable": False, "reason": "2 in flight, the most", "until": SOON},
          ("waiting", "warn", "2 in flight, the most", None, SOON)),
     ],
-    ids=["ready", "paused", "cooling", "used up", "ends", "a family", "login", "refused", "off", "busy"],
+    ids=["ready", "paused", "cooling", "used up", "ends", "a family", "login", "disabled", "refused", "off", "busy"],
 )  # fmt: skip
 def test_the_state_of_an_account_is_a_word_and_why(
     account: dict[str, Any], explained: dict[str, Any], expected: tuple[str | None, ...]
