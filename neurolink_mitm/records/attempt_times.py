@@ -26,11 +26,11 @@ def parts_of(row: Row) -> tuple[float, ...] | None:
     """Return the milliseconds of each part in `GLYPHS`; None for a row of an older version, or of no end."""
     if row.get("connectMs") is None or row.get("durationMs") is None:
         return None
-    connect, tls = _limited(row["connectMs"]), _limited(row.get("tlsMs"))
-    left = max(0.0, _limited(row["durationMs"]) - connect - tls)
+    connect, tls = limited(row["connectMs"]), limited(row.get("tlsMs"))
+    left = max(0.0, limited(row["durationMs"]) - connect - tls)
     if _unconnected(row):
         return left, 0.0, 0.0, 0.0
-    wait = left if row.get("waitMs") is None else _limited(row["waitMs"])
+    wait = left if row.get("waitMs") is None else limited(row["waitMs"])
     return connect, tls, wait, max(0.0, left - wait)
 
 
@@ -39,7 +39,8 @@ def _unconnected(row: Row) -> bool:
     return row.get("waitMs") is None and not (row["connectMs"] or row.get("reused"))
 
 
-def _limited(value: float | None) -> float:
+def limited(value: float | None) -> float:
+    """Return milliseconds of a row, which may hold any number, between 0 and `_LARGEST`."""
     return min(max(value or 0.0, 0.0), _LARGEST)
 
 
@@ -53,7 +54,7 @@ class Axis:
         self._began = began
         self._columns = max(min(room, WIDE) - INDENT, SHORTEST)
         ends = [self._start(row) + sum(parts_of(row) or ()) for row in attempts]
-        self._length = max(_limited((request or {}).get("responseTimeMs")), *ends, 0.0)
+        self._length = max(limited((request or {}).get("responseTimeMs")), *ends, 0.0)
         self.drawn = False
         """Whether there was anything to draw."""
 
@@ -66,7 +67,7 @@ class Axis:
             yield _numbers(row, parts)
 
     def _start(self, row: Row) -> float:
-        return _limited((seconds(row["timestamp"]) - self._began) * 1000)
+        return limited((seconds(row["timestamp"]) - self._began) * 1000)
 
     def _bar(self, parts: Sequence[float], start: float) -> str:
         """Draw each part that took time at least a column wide."""
