@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -49,6 +49,17 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """A file that a page offers, at `/files/NAME`, to who has the session's key.
+
+    `make` returns its name and its text, in a worker thread; the pieces of the text are asked for there, too.
+    """
+
+    name: str
+    make: Callable[[View], tuple[str, Iterable[str]]]
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """A page at `/NAME`, with its parts in their order."""
 
@@ -60,3 +71,6 @@ class Page:
     """Files in `static/` beside `dashboard.css`."""
     scripts: tuple[str, ...] = ()
     """Files in `static/` beside `dashboard.js`."""
+    pieces: tuple[Part, ...] = ()
+    """Parts that the page does not show by itself: others ask for them."""
+    files: tuple[File, ...] = ()

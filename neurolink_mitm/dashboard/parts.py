@@ -40,7 +40,7 @@ class Parts:
     """The parts of all pages, by name."""
 
     def __init__(self, pages: Iterable[Page], site: Site, templates: Environment) -> None:
-        self._parts = {part.name: part for page in pages for part in page.parts}
+        self._parts = {part.name: part for page in pages for part in (*page.parts, *page.pieces)}
         self.site = site
         self._templates = templates
         self.live = frozenset(part.name for part in self._parts.values() if part.live)

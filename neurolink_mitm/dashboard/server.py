@@ -13,7 +13,7 @@ from anyio.to_thread import current_default_thread_limiter
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
@@ -40,6 +40,7 @@ T = TypeVar("T")
 
 THREADS = 10
 """Parts and actions at once."""
+FILES = {file.name: file for page in PAGES for file in page.files}
 HAVE_HEADER = "x-neurolink-have"
 """The digest of the part that a browser has, when it polls."""
 NOW_HEADER = "x-neurolink-now"
@@ -74,6 +75,7 @@ def routes(site: Site, access: Access) -> ASGIApp:
             Route("/signin", handlers.sign_in, methods=["POST"]),
             Route("/signout", handlers.sign_out, methods=["POST"]),
             Route("/parts/{name}", handlers.part),
+            Route("/files/{name}", handlers.file),
             Route("/actions/{name}", handlers.action, methods=["POST"]),
             WebSocketRoute(LIVE_PATH, handlers.live.serve),
             Mount("/static", StaticFiles(packages=[("neurolink_mitm.dashboard", "static")])),
@@ -163,6 +165,20 @@ class Handlers:
         if request.headers.get(HAVE_HEADER) == fragment.digest:
             return Response(status_code=204, headers=clock)
         return HTMLResponse(fragment.html, headers=clock)
+
+    async def file(self, request: Request) -> Response:
+        if not self._signed_in(request):
+            return self._html("signed_out.html", 401)
+        file = FILES.get(request.path_params["name"])
+        if file is None:
+            return self._html("error.html", 404, message="there is no such file")
+        view = View(self._site, dict(request.query_params))
+        try:
+            name, pieces = await run_in_threadpool(file.make, view)
+        except BusyError as e:
+            return self._html("error.html", 503, message=str(e))
+        headers = {"content-disposition": f'attachment; filename="{name}"'}
+        return StreamingResponse(pieces, headers=headers, media_type="application/octet-stream")
 
     async def action(self, request: Request) -> Response:
         if not self._signed_in(request):

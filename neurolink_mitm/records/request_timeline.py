@@ -10,7 +10,7 @@ from neurolink_mitm.records.attempt_times import Row, limited, parts_of
 
 SMALLEST = 0.4
 """Per cent of the width that each bar has at least, or it would not be seen."""
-_STEPS = (1, 2, 2.5, 5)
+_STEPS = (1, 2, 5)
 """Of the ticks, times a power of ten."""
 
 

@@ -28,7 +28,10 @@ def places(
 ) -> list[list[tuple[str, float, float]]]:
     made = timeline(request, attempts)
     assert made
-    return [[(bar.kind, bar.start, bar.width) for bar in lane.bars] for lane in made.lanes]
+    return [
+        [(bar.kind, round(bar.start, 6), round(bar.width, 6)) for bar in lane.bars]
+        for lane in made.lanes
+    ]
 
 
 def test_the_lanes_of_a_request_that_failed_over() -> None:

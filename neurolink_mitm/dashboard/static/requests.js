@@ -32,3 +32,21 @@ document.addEventListener("click", (event) => {
   if (!event.target.closest("[data-show-newest]")) return;
   htmx.trigger(document.body, "refresh-requests");
 });
+
+// a file needs the session's key, which a link can't send
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-file]");
+  if (!button) return;
+  button.disabled = true;
+  try {
+    const response = await fetch(button.dataset.file, { headers: { "X-NeuroLink-Key": key() } });
+    if (!response.ok) throw new Error(response.statusText);
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(await response.blob());
+    link.download = /filename="([^"]+)"/.exec(response.headers.get("content-disposition"))[1];
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  } finally {
+    button.disabled = false;
+  }
+});
