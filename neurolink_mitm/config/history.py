@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from neurolink_mitm.adapters.files import private_directory, read, write_atomic
+from neurolink_mitm.adapters.files import private_directory, read_whole, write_atomic
 
 MOST = 20
 """Versions that are kept of one file; the oldest go."""
+
+
+_NAME = re.compile(r"(?P<file>[0-9a-f]{12}-)(?P<at>\d{10}\.\d{6})-(?P<after>[0-9a-f]{16})")
 
 
 def digest(content: bytes | None) -> str:
@@ -31,7 +35,7 @@ class Version:
 
     def content(self) -> bytes:
         """Return the file as it was. Raises `OSError`."""
-        return read(self.path) or b""
+        return read_whole(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,8 @@ class History:
     def keep(self, before: bytes, after: bytes) -> Version:
         """Keep `before`, which `after` is about to replace. Raises `OSError`."""
         private_directory(self.folder)
-        at = self.clock()
+        last = self.last()
+        at = max(self.clock(), last.at + 1e-6 if last else 0.0)  # a clock that was set back
         name = f"{self._prefix}{at:017.6f}-{digest(after)}{self.file.suffix}"
         made = Version(self.folder / name, at, digest(after))
         write_atomic(made.path, before, 0o600)
@@ -86,9 +91,7 @@ class History:
         return f"{hashlib.sha256(os.fsencode(where)).hexdigest()[:12]}-"
 
     def _version(self, name: str) -> Version | None:
-        stem = name.removeprefix(self._prefix).removesuffix(self.file.suffix)
-        stamp, dash, after = stem.partition("-")
-        try:
-            return Version(self.folder / name, float(stamp), after) if dash else None
-        except ValueError:
+        match = _NAME.fullmatch(name.removesuffix(self.file.suffix))
+        if match is None or match["file"] != self._prefix:
             return None
+        return Version(self.folder / name, float(match["at"]), match["after"])

@@ -38,6 +38,19 @@ def test_a_version_is_not_kept_if_the_file_was_not_written(tmp_path: Path) -> No
     assert kept.last() is None
 
 
+def test_a_clock_that_was_set_back_changes_no_order(tmp_path: Path) -> None:
+    history(tmp_path).keep(b"one", b"two")
+    history(tmp_path).keep(b"two", b"three")
+    assert [each.content() for each in history(tmp_path).versions()] == [b"one", b"two"]
+
+
+def test_a_version_that_is_gone_is_no_empty_file(tmp_path: Path) -> None:
+    kept = history(tmp_path).keep(b"one", b"two")
+    kept.path.unlink()
+    with pytest.raises(FileNotFoundError):
+        kept.content()
+
+
 def test_versions_are_the_owners_and_bounded(tmp_path: Path) -> None:
     kept = history(tmp_path)
     for number in range(MOST + 5):

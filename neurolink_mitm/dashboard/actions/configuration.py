@@ -30,7 +30,8 @@ TAKEN_OVER_SECONDS = 8.0
 """The proxy looks at its files every 5 s where the file system sends no events."""
 LOOK_SECONDS = 0.05
 CHANGED = "the file was changed meanwhile: look again, nothing was written"
-PART = ("configuration",)
+PARTS = ("configuration", "what-if")
+"""Parts that show what is in force."""
 
 
 def apply(site: Site, form: Form) -> Done:
@@ -61,7 +62,7 @@ def _edit(site: Site, changes: list[Change], made_from: str | None = None) -> Do
         faults = (*proposal.faults.values(), *proposal.other_faults)
         raise RefusedError(f"not written: {'; '.join(faults)}")
     if not proposal.changes_file:
-        return Done("nothing to write: the file says so already", refresh=PART)
+        return Done("nothing to write: the file says so already", refresh=PARTS)
     changed = proposal.differences
     faults_before = site.runtime.config_errors
     proposal.apply(history_of(site), site.audit)
@@ -69,7 +70,7 @@ def _edit(site: Site, changes: list[Change], made_from: str | None = None) -> Do
     return Done(
         message + _overridden(site, changes),
         Undo("undo-configuration", {"of": digest(proposal.after)}),
-        PART,
+        PARTS,
     )
 
 
@@ -91,7 +92,7 @@ def undo_edit(site: Site, form: Form) -> Done:
         )
     return Done(
         f"undone: {_outcome(site, config, faults_before, differences(before, config))}",
-        refresh=PART,
+        refresh=PARTS,
     )
 
 
