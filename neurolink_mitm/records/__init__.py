@@ -5,7 +5,8 @@ A replay takes rows as a `recording`, sends them again in `replay`, and says wha
 `what_if` reads the files for it.
 
 Statistics are summed up (`summing`) from rows and from roll-ups, which are kept longer: the sums of a day (`rollups`)
-by quarters of an hour (`slots`) in a file (`rollup_files`).
+by quarters of an hour (`slots`) in a file (`rollup_files`); `rollup_builder` writes these while somebody looks at
+`history`.
 
 A request among millions is found by `request_search`, in blocks of `log_files`. `request_timeline`, `changes`,
 `answer_blocks` and `pretty_json` make what is logged of one request readable.

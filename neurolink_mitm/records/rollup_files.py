@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -100,7 +100,9 @@ class RollupReader:
         except BaseException:
             self._file.close()
             raise
+        self.day = day
         self._start = len(line)
+        self._groups: dict[str, Groups] = {}
 
     def __enter__(self) -> RollupReader:
         return self
@@ -108,9 +110,26 @@ class RollupReader:
     def __exit__(self, *exc: object) -> None:
         self._file.close()
 
+    @property
+    def parents(self) -> Mapping[str, str]:
+        """By agent: the one that has started it."""
+        return self.header.parents
+
     def groups(self, section: str) -> Groups:
         """Return a section of requests. Raises `BrokenError`."""
-        return rollups.read_groups(self._line(section), self.header.sections[section])
+        if section not in self._groups:
+            expected = self.header.sections[section]
+            self._groups[section] = rollups.read_groups(self._line(section), expected)
+        return self._groups[section]
+
+    def totals(self, section: str) -> rollups.Totals:
+        """Return the totals of a section. Raises `BrokenError`."""
+        name = rollups.TOTALS.format(section)
+        return rollups.read_totals(self._line(name), self.header.sections[name])
+
+    def raw(self, section: str) -> Mapping[str, msgspec.Raw]:
+        """Return a section with each group still as JSON. Raises `BrokenError`."""
+        return rollups.read_raw(self._line(section), self.header.sections[section])
 
     def times(self) -> Times:
         """Return the section of attempts. Raises `BrokenError`."""

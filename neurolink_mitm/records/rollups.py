@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from heapq import nlargest
 from typing import TypeVar
 from zlib import crc32
 
@@ -18,8 +19,11 @@ from neurolink_mitm.records.slots import slot_of
 from neurolink_mitm.records.stats import (
     BY,
     REST,
+    WHOLE,
     AttemptTimes,
     Groups,
+    Numbers,
+    Quantiles,
     Sums,
     Times,
     attempts_key,
@@ -32,13 +36,16 @@ T = TypeVar("T")
 VERSION = 1
 MAX_KEYS = 1_000
 """Groups of a day at most, by each of `BY`; requests of further ones are summed up under `REST`."""
-WHOLE = "all"
-"""The section without groups, for statistics by day."""
 ATTEMPTS = "attempts"
+TOTALS = "{} totals"
+"""The section of the totals of each group of another one."""
+MAX_TIMED = 20
+"""Groups whose total says how soon the first byte came: those with the most requests."""
 REQUESTS = (WHOLE, *(by for by in BY if by != "day"))
 """The sections of requests."""
 MAX_CELLS = 30_000
 """Sums of a day at most, by each of `BY`: of further slots, too, requests are summed up under `REST`."""
+_SECTIONS = (*REQUESTS, *map(TOTALS.format, REQUESTS), ATTEMPTS)
 _PENDING = 2_000
 """Combinations of groups that wait to be added to the sections."""
 
@@ -76,10 +83,6 @@ class Header(msgspec.Struct):
     parents: dict[str, str]
     """By agent: the one that has started it."""
     sections: dict[str, tuple[int, int, int]]
-
-
-def section_of(by: str) -> str:
-    return WHOLE if by == "day" else by
 
 
 @dataclass(slots=True)
@@ -126,7 +129,7 @@ class Rollup:
                     self._fold(pending.values())
                     pending.clear()
                 entry = pending[same] = (slot, row, Sums())
-            entry[2].add(row)
+            entry[2].add_request(row)
         self._fold(pending.values())
         return odd
 
@@ -139,7 +142,7 @@ class Rollup:
                     if self._sizes[name] >= MAX_CELLS and key != REST:
                         cells = groups.setdefault(REST, {})
                     self._sizes[name] += slot not in cells
-                cells.setdefault(slot, Sums()).merge(sums)
+                cells.setdefault(slot, Sums()).merge_sums(sums)
                 if name == "agent" and (parent := parent_of(row)) and key not in (parent, REST):
                     self.parents[key] = min(parent, self.parents.get(key, parent))
 
@@ -164,13 +167,39 @@ def _entry(groups: dict[str, dict[int, T]], key: str) -> tuple[str, dict[int, T]
     return key, cells
 
 
+class Totals(msgspec.Struct, array_like=True):
+    """The totals of a day's groups; `first_byte` of those with the most requests only."""
+
+    numbers: dict[str, Numbers] = {}
+    first_byte: dict[str, Quantiles] = {}
+    first: int = 0
+    """The first slot that has requests; `last` is the last."""
+    last: int = 0
+
+
+def totals_of(groups: Groups) -> Totals:
+    """Return the totals of groups."""
+    slots = {slot for cells in groups.values() for slot in cells}
+    totals = Totals(first=min(slots, default=0), last=max(slots, default=0))
+    for key, cells in groups.items():
+        numbers = totals.numbers[key] = Numbers()
+        for sums in cells.values():
+            numbers.merge(sums)
+    for key in nlargest(MAX_TIMED, groups, key=lambda key: totals.numbers[key].requests):
+        first_byte = totals.first_byte[key] = Quantiles()
+        for sums in groups[key].values():
+            first_byte.merge(sums.first_byte)
+    return totals
+
+
 def encode(day: str, rollup: Rollup) -> bytes:
     """Return the file of a roll-up: a header, and a line for each section, so that one can be read alone."""
     sections: dict[str, tuple[int, int, int]] = {}
     lines = []
     at = 0
-    for name, groups in [*rollup.requests.items(), (ATTEMPTS, rollup.attempts)]:
-        line = msgspec.json.encode(groups) + b"\n"
+    totals = {TOTALS.format(name): totals_of(groups) for name, groups in rollup.requests.items()}
+    for name, content in {**rollup.requests, **totals, ATTEMPTS: rollup.attempts}.items():
+        line = msgspec.json.encode(content) + b"\n"
         sections[name] = (at, len(line), crc32(line))
         lines.append(line)
         at += len(line)
@@ -189,7 +218,7 @@ def read_header(line: bytes, day: str) -> Header:
         header = msgspec.json.decode(line, type=Header)
     except UNREADABLE as e:
         raise BrokenError("torn, or none of ours") from e
-    if header.day != day or not {*REQUESTS, ATTEMPTS} <= header.sections.keys():
+    if header.day != day or not {*_SECTIONS} <= header.sections.keys():
         raise BrokenError("none of ours")
     return header
 
@@ -199,11 +228,22 @@ class _Version(msgspec.Struct):
 
 
 _GROUPS, _TIMES = msgspec.json.Decoder(Groups), msgspec.json.Decoder(Times)
+_TOTALS, _RAW = msgspec.json.Decoder(Totals), msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def read_groups(line: bytes, expected: tuple[int, int, int]) -> Groups:
     """Return a section of requests. Raises `BrokenError`."""
     return _checked(line, expected, _GROUPS)
+
+
+def read_totals(line: bytes, expected: tuple[int, int, int]) -> Totals:
+    """Return the totals of a section. Raises `BrokenError`."""
+    return _checked(line, expected, _TOTALS)
+
+
+def read_raw(line: bytes, expected: tuple[int, int, int]) -> dict[str, msgspec.Raw]:
+    """Return a section of requests, each group still as JSON. Raises `BrokenError`."""
+    return _checked(line, expected, _RAW)
 
 
 def read_times(line: bytes, expected: tuple[int, int, int]) -> Times:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -98,8 +98,8 @@ class AttemptTimes(msgspec.Struct, array_like=True):
             yield from (each.at(share) for share in (0.5, 0.95))
 
 
-class Sums(msgspec.Struct, array_like=True):
-    """The sums of requests. `cost` is in USD."""
+class Numbers(msgspec.Struct, array_like=True):
+    """Numbers of requests. `cost` is in USD."""
 
     requests: int = 0
     errors: int = 0
@@ -114,7 +114,6 @@ class Sums(msgspec.Struct, array_like=True):
     cost: float = 0.0
     priced: int = 0
     """Requests whose cost is known."""
-    first_byte: Quantiles = msgspec.field(default_factory=Quantiles)
 
     def add(self, row: LoggedRequest) -> None:
         self.requests += 1
@@ -129,10 +128,8 @@ class Sums(msgspec.Struct, array_like=True):
         if row.costUsd is not None:
             self.cost += min(max(row.costUsd, 0.0), LARGEST)
             self.priced += 1
-        if row.ttfbMs is not None:
-            self.first_byte.add(row.ttfbMs)
 
-    def merge(self, other: Sums) -> None:
+    def merge(self, other: Numbers) -> None:
         """Add the requests of `other`."""
         self.requests += other.requests
         self.errors += other.errors
@@ -145,13 +142,27 @@ class Sums(msgspec.Struct, array_like=True):
         self.moved += other.moved
         self.cost += other.cost
         self.priced += other.priced
-        self.first_byte.merge(other.first_byte)
 
     @property
     def hit_rate(self) -> float | None:
         """Return the share of input tokens read from the cache."""
         prompts = self.input + self.cache_creation + self.cache_read
         return self.cache_read / prompts if prompts else None
+
+
+class Sums(Numbers):
+    """Numbers of requests, and how soon the first byte came. What reads them as `Numbers` skips that."""
+
+    first_byte: Quantiles = msgspec.field(default_factory=Quantiles)
+
+    def add_request(self, row: LoggedRequest) -> None:
+        self.add(row)
+        if row.ttfbMs is not None:
+            self.first_byte.add(row.ttfbMs)
+
+    def merge_sums(self, other: Sums) -> None:
+        self.merge(other)
+        self.first_byte.merge(other.first_byte)
 
 
 def _limited(value: int) -> int:
@@ -163,6 +174,25 @@ Groups = dict[str, dict[int, Sums]]
 """Sums by group and slot."""
 Times = dict[str, dict[int, AttemptTimes]]
 """Of attempts, by account and slot."""
+
+
+WHOLE = "all"
+"""The section of sums without groups, for statistics by day."""
+
+
+def section_of(by: str) -> str:
+    """Return the section of a day's sums that has the groups of one of `BY`."""
+    return WHOLE if by == "day" else by
+
+
+class DaySums(Protocol):
+    """The sums of a day."""
+
+    @property
+    def parents(self) -> Mapping[str, str]:
+        """By agent: the one that has started it."""
+
+    def groups(self, section: str) -> Groups: ...
 
 
 class GroupSums(Sums):
@@ -232,22 +262,22 @@ class Stats:
         for row in rows:
             day, hour = local_hour(row.timestamp[:16])
             key, group = self._group(key_of(self.by, row))
-            group.add(row)
+            group.add_request(row)
             group.count(hour if self.by == "day" else day)
             if self.by == "agent" and (parent := parent_of(row)):
                 self._adopt(key, parent)
 
-    def merge(self, groups: Groups, parents: Mapping[str, str], wanted: Container[int]) -> None:
+    def merge(self, rollup: DaySums, wanted: Container[int]) -> None:
         """Add the sums of the `wanted` slots, as `add` would add their rows."""
-        for key, cells in groups.items():
+        for key, cells in rollup.groups(section_of(self.by)).items():
             for slot, sums in cells.items():
                 if slot in wanted:
-                    self._merge(key, minute_of(slot), sums, parents.get(key))
+                    self._merge(key, minute_of(slot), sums, rollup.parents.get(key))
 
     def _merge(self, key: str, minute: str, sums: Sums, parent: str | None) -> None:
         day, hour = local_hour(minute)
         key, group = self._group(day if self.by == "day" else key)
-        group.merge(sums)
+        group.merge_sums(sums)
         group.count(hour if self.by == "day" else day, sums.requests)
         if parent and self.by == "agent":
             self._adopt(key, parent)
@@ -366,7 +396,7 @@ def _rounded(value: float | None, digits: int) -> float | None:
 def _total(groups: Iterable[GroupSums]) -> GroupSums:
     whole = GroupSums()
     for group in groups:
-        whole.merge(group)
+        whole.merge_sums(group)
         for when, requests in group.over_time.items():
             whole.count(when, requests)
     return whole

@@ -9,10 +9,11 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Protocol
 
+from neurolink_mitm.core.logs.timestamps import FIRST, LAST
 from neurolink_mitm.records import log_files, rollup_files
 from neurolink_mitm.records.log_files import OnBytes
 from neurolink_mitm.records.rollup_files import Lines, Position, RollupReader, breathing, rows_of
-from neurolink_mitm.records.rollups import BrokenError, Source, section_of
+from neurolink_mitm.records.rollups import BrokenError, Source
 from neurolink_mitm.records.row_reader import (
     LoggedAttempt,
     LoggedRequest,
@@ -21,7 +22,7 @@ from neurolink_mitm.records.row_reader import (
     TimeRange,
 )
 from neurolink_mitm.records.slots import Slots, slot_of
-from neurolink_mitm.records.stats import REST, Groups, Times
+from neurolink_mitm.records.stats import REST, Times, section_of
 
 ALL = RequestFilter()
 """Selects all requests."""
@@ -42,7 +43,7 @@ class Sink(Protocol):
 
     def add(self, rows: Iterable[LoggedRequest]) -> None: ...
 
-    def merge(self, groups: Groups, parents: Mapping[str, str], wanted: Container[int]) -> None: ...
+    def merge(self, rollup: RollupReader, wanted: Container[int]) -> None: ...
 
     def add_attempts(self, rows: Iterable[LoggedAttempt]) -> None: ...
 
@@ -88,6 +89,7 @@ def sum_up(
     ),
     wanted: RequestFilter = ALL,
     build: bool = True,
+    attempts: bool = True,
 ) -> Reading:
     """Add the requests and attempts of a time range to `sink`.
 
@@ -103,7 +105,7 @@ def sum_up(
         summing = _Summing(logs, sink, Slots.of(since, until), reading, on_bytes, wanted, build)
         for day in days:
             summing.add(day, REQUESTS)
-        for day in days if wanted == ALL else ():
+        for day in days if attempts and wanted == ALL else ():
             summing.add(day, ATTEMPTS)
     return reading
 
@@ -117,7 +119,7 @@ def days_between(logs: Path, since: float | None, until: float | None) -> list[d
 
 
 def _utc_day(seconds: float) -> date:
-    return datetime.fromtimestamp(seconds, UTC).date()
+    return datetime.fromtimestamp(min(max(seconds, FIRST), LAST), UTC).date()
 
 
 def _to_read(logs: Path, days: Iterable[date], *, select: bool) -> int:
@@ -186,7 +188,8 @@ class _Summing:
             if source is None or place is Position.REPLACED:
                 self._add_unread(day, family)
                 return
-            groups = rollup.groups(section_of(self.sink.by)) if family == REQUESTS else {}
+            known = family == REQUESTS and (self.build or any(self.slots.edges()))
+            groups = rollup.groups(section_of(self.sink.by)) if known else {}
             times = rollup.times() if family == ATTEMPTS else {}
             has_rows = place is Position.GROWN and not source.base
             if has_rows and (REST in groups or REST in times) and self.build:
@@ -194,7 +197,7 @@ class _Summing:
                 return
             slots = self._with_edges(day, {**groups, **times}, has_rows)
             if family == REQUESTS:
-                self.sink.merge(groups, rollup.header.parents, slots)
+                self.sink.merge(rollup, slots)
             else:
                 self.sink.merge_attempts(times, slots)
             self.reading.bad += source.bad

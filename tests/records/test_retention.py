@@ -15,7 +15,7 @@ from neurolink_mitm.core.settings.values import Logging
 from neurolink_mitm.records import retention, rollup_files
 from neurolink_mitm.records.retention import LogEntry, clean, day_of, keep_clean, surplus
 from neurolink_mitm.records.rollup_files import RollupReader
-from neurolink_mitm.records.rollups import WHOLE
+from neurolink_mitm.records.stats import WHOLE
 from tests.waiting import LIMIT
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC).timestamp()

@@ -24,7 +24,8 @@ from neurolink_mitm.records.rollup_files import (
     rows_of,
     unread,
 )  # fmt: skip
-from neurolink_mitm.records.rollups import WHOLE, BrokenError, NewerError
+from neurolink_mitm.records.rollups import BrokenError, NewerError
+from neurolink_mitm.records.stats import WHOLE
 
 DAY = date(2025, 10, 9)
 

@@ -8,7 +8,6 @@ import pytest
 from neurolink_mitm.records import rollups
 from neurolink_mitm.records.rollups import (
     ATTEMPTS,
-    WHOLE,
     BrokenError,
     NewerError,
     Rollup,
@@ -17,7 +16,7 @@ from neurolink_mitm.records.rollups import (
     read_header,
 )  # fmt: skip
 from neurolink_mitm.records.row_reader import LoggedAttempt, LoggedRequest
-from neurolink_mitm.records.stats import REST
+from neurolink_mitm.records.stats import REST, WHOLE
 
 DAY = "2025-10-09"
 

@@ -59,7 +59,8 @@ def local_hour(minute: str) -> tuple[str, str]:
         local = _in_zone(datetime.fromisoformat(f"{minute}:00+00:00"))
     except ValueError:
         return minute[:10], minute[11:13]
-    return f"{local:%Y-%m-%d}", f"{local:%H}"
+    text = local.isoformat()  # %Y of the year 125 has three digits
+    return text[:10], text[11:13]
 
 
 def seconds(timestamp: str) -> float:

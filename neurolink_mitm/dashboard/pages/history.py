@@ -1,10 +1,312 @@
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from neurolink_mitm.core.logs.rows import iso
+from neurolink_mitm.core.logs.timestamps import FIRST, LAST, parse_time
 from neurolink_mitm.dashboard.page import Context, Page, Part, View
+from neurolink_mitm.dashboard.render import COLOURS, colours, count, ms, share, tokens, usd
+from neurolink_mitm.records.history import DRAWN, STEPS, Answer, Question, answer, start_of
+from neurolink_mitm.records.rollup_builder import RollupBuilder
+from neurolink_mitm.records.stats import NO_KEY, REST, Numbers, Sums
+
+GROUPS = ("account", "model", "session", "agent", "client", "outcome")
+RANGES: Mapping[str, str] = {
+    "today": "Today", "24h": "24 hours", "7d": "7 days", "30d": "30 days", "all": "All",
+}  # fmt: skip
+USUAL = "7d"
+DAYS = {"7d": 7, "30d": 30}
+HOURLY = 2 * 86400.0
+"""Seconds; a range up to so long is shown by hours."""
+DAY = 86400.0
+LONGEST = 40
+"""Characters of a time in the page's query."""
+MAIN_AGENT = "main of "
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A link to the page with one thing changed."""
+
+    text: str
+    link: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A figure over time. `series` are its lines by name; `kind` is `bars`, which are stacked, or `lines`."""
+
+    name: str
+    title: str
+    about: str
+    kind: str
+    unit: str
+    series: Mapping[str, list[float | None]]
+    colours: tuple[str, ...]
+    """By series: the name of a colour in `dashboard.css`."""
+
+    def text(self, value: float | None) -> str:
+        return _UNITS[self.unit](value)
+
+
+_UNITS: Mapping[str, Callable[[object], str]] = {
+    "count": count, "tokens": tokens, "usd": usd, "share": share, "ms": ms,
+}  # fmt: skip
+
+
+def hue(*numbers: int) -> tuple[str, ...]:
+    """Return the names of colours."""
+    return tuple(f"acct-{number}" for number in numbers)
 
 
 def history(view: View) -> Context:
-    return {"report": view.status}
+    wanted = {name: text for name, text in view.query.items() if text.strip()}
+    now = view.site.now()
+    by = wanted.get("by") if wanted.get("by") in GROUPS else GROUPS[0]
+    kind = wanted.get("range") if wanted.get("range") in RANGES else USUAL
+    faults, zoom = _zoom(wanted, now)
+    since, until = zoom or _range(str(kind), now)
+    step = wanted.get("step")
+    if step not in STEPS:
+        step = "hour" if since is not None and (until or now) - since <= HOURLY else "day"
+    asked = Question(str(by), str(step), since, until)
+    found = answer(view.site.home.logs, asked)
+    palette = _palette(view, found, str(by))
+    progress = builder_of(view.site.home.logs).build(found.reading.unread)
+    return {
+        "choices": list(_choices(wanted, str(by), str(kind), str(step), zoomed=bool(zoom))),
+        "wanted": wanted, "here": _link(view.query, "parts/history"), "faults": faults,
+        "by": by, "step": step, "kind": kind,
+        "zoomed": bool(zoom), "whole_range": _link({**wanted, "since": "", "until": ""}),
+        "answer": found, "total": found.total, "progress": progress,
+        "failed": builder_of(view.site.home.logs).failed,
+        "comparison": _comparison(found.total, found.before, zoom, str(kind)),
+        "charts": _charts(found, str(by), palette), "colours": palette,
+        "data": lambda chart: _data(chart, found, asked),
+        "rows": list(_rows(found, asked)), "groups": list(_groups(found, asked)),
+        "others": REST, "kept_days": view.site.config.logging.rollup_days,
+        "max_age_days": view.site.config.logging.max_age_days,
+    }  # fmt: skip
 
 
-PAGE = Page("history", "History", (Part("history", history, live=False),))
+@lru_cache(maxsize=8)
+def builder_of(logs: Path) -> RollupBuilder:
+    """Return the one that sums up the rows of a home."""
+    return RollupBuilder(logs)
+
+
+Range = tuple[float | None, float | None]
+
+
+def _zoom(wanted: Mapping[str, str], now: float) -> tuple[dict[str, str], Range | None]:
+    """Return the faults of `since` and `until`, and the range if they name one."""
+    times: dict[str, float | None] = {"since": None, "until": None}
+    faults = {}
+    for name in times:
+        if name in wanted:
+            try:
+                moment = parse_time(wanted[name][:LONGEST], now)
+                times[name] = min(max(moment, FIRST + 2 * DAY), LAST - 2 * DAY)  # in any zone
+            except ValueError as e:
+                faults[name] = str(e)
+    since, until = times.values()
+    if since is not None and until is not None and until <= since:
+        faults["until"] = "this is not after the other one"
+    if faults or (since is None and until is None):
+        return faults, None
+    return {}, (since, now if until is None else until)
+
+
+def _range(kind: str, now: float) -> Range:
+    if kind == "all":
+        return None, None
+    if kind == "24h":
+        return math.floor(now / 3600) * 3600 - 86400 + 3600, now
+    midnight = datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    return (midnight - timedelta(days=DAYS.get(kind, 1) - 1)).timestamp(), now
+
+
+def _link(wanted: Mapping[str, str], page: str = "history") -> str:
+    query = urlencode({name: text for name, text in wanted.items() if text}, errors="replace")
+    return f"/{page}?{query}" if query else f"/{page}"
+
+
+def _choices(
+    wanted: Mapping[str, str], by: str, kind: str, step: str, *, zoomed: bool
+) -> Iterator[tuple[str, list[Choice]]]:
+    """Yield what can be chosen: its name, and the links."""
+    ranges = [Choice(text, _link({**wanted, "range": name, "since": "", "until": "", "step": ""}),
+                     name == kind and not zoomed) for name, text in RANGES.items()]  # fmt: skip
+    yield "Range", ranges
+    steps = (("day", "Days"), ("hour", "Hours"))
+    yield (
+        "Columns",
+        [Choice(text, _link({**wanted, "step": name}), name == step) for name, text in steps],
+    )
+    yield "Group by", [Choice(name, _link({**wanted, "by": name}), name == by) for name in GROUPS]
+
+
+def _comparison(now: Numbers, before: Numbers | None, zoom: Range | None, kind: str) -> list[str]:
+    """Return what is different from the range before, in words."""
+    if before is None or not before.requests:
+        return []
+    names = {"today": "yesterday up to this time", "24h": "the 24 hours before", "7d": "the 7 days before",
+             "30d": "the 30 days before"}  # fmt: skip
+    than = "the same length of time before" if zoom else names[kind]
+    words = [
+        f"{_change(now.requests, before.requests)} requests",
+        f"{_change(now.output, before.output)} output tokens",
+    ]
+    if now.priced and before.priced:
+        difference = now.cost - before.cost
+        words.append(f"{usd(abs(difference))} {'more' if difference >= 0 else 'less'}")
+    shares = [each.errors / each.requests if each.requests else 0.0 for each in (now, before)]
+    if share(shares[0]) != share(shares[1]):
+        words.append(f"errors {share(shares[0])} in place of {share(shares[1])}")
+    return [f"Compared with {than}: {', '.join(words)}."]
+
+
+def _change(now: float, before: float) -> str:
+    if not before or now == before:
+        return "as many" if now == before else "more"
+    change = now / before - 1
+    if change >= 2:
+        return f"{now / before:.3g} times as many"
+    return f"{share(abs(change))} {'more' if change > 0 else 'fewer'}"
+
+
+def _palette(view: View, found: Answer, by: str) -> Mapping[str, int]:
+    """Return the colours of groups: those of the pool's accounts are the same on all pages."""
+    palette = dict(colours(each.label for each in view.site.runtime.pool.accounts))
+    if by != "account":
+        return palette | {name: at for at, (name, _) in enumerate(found.groups) if at < DRAWN}
+    for name, _ in found.groups:
+        free = [at for at in range(COLOURS - 1) if at not in palette.values()]
+        if name not in palette and free:
+            palette[name] = free[0]
+    return palette
+
+
+def _charts(found: Answer, by: str, palette: Mapping[str, int]) -> list[Chart]:
+    sums = [found.over_time.get(column, Sums()) for column in found.columns]
+    by_requests, by_cost = _lines(found)
+    hues = tuple(f"acct-{palette.get(name, COLOURS - 1)}" for name in by_requests)
+    return [
+        Chart("requests", "Requests", f"Finished requests by {by}.", "bars", "count", by_requests, hues),
+        Chart("cost", "Cost", "At list prices, also for subscriptions, where it says what an API key would have "
+              "cost. Requests of unknown price are left out.", "bars", "usd", by_cost, hues),
+        Chart("tokens", "Tokens", "From the cache is what was read again at a tenth of the price.", "bars", "tokens", {
+            "in": [each.input for each in sums], "out": [each.output for each in sums],
+            "into cache": [each.cache_creation for each in sums], "from cache": [each.cache_read for each in sums],
+        }, hue(0, 1, 2, 3)),
+        Chart("cache", "Cache hit rate", "The share of prompt tokens that came from the cache: the largest lever on "
+              "cost.", "lines", "share", {"hit rate": [each.hit_rate for each in sums]}, hue(2)),
+        Chart("first-byte", "First byte", "From the request to the first byte of its response: p50 is the usual one, "
+              "one in twenty took longer than p95.", "lines", "ms", {
+            "p50": [each.first_byte.at(0.5) for each in sums], "p95": [each.first_byte.at(0.95) for each in sums],
+        }, hue(0, 1)),
+        Chart("errors", "Errors and failovers", "Errors are requests that failed for the client. A failover is an "
+              "attempt that was made again on another account, which the client does not see.", "lines", "count", {
+            "errors": [each.errors for each in sums], "failovers": [each.failovers for each in sums],
+        }, ("bad-mark", "acct-0")),
+    ]  # fmt: skip
+
+
+Lines = dict[str, list[float | None]]
+
+
+def _lines(found: Answer) -> tuple[Lines, Lines]:
+    """Return requests and cost by group, and those of all other groups."""
+    requests: Lines = {}
+    cost: Lines = {}
+    for name, line in sorted(found.lines.items(), key=lambda item: -sum(item[1].requests.values())):
+        requests[name] = [line.requests.get(column, 0) for column in found.columns]
+        cost[name] = [line.cost.get(column, 0.0) for column in found.columns]
+    if len(found.groups) > len(found.lines):
+        sums = [found.over_time.get(column, Sums()) for column in found.columns]
+        requests[REST] = [max(0, each.requests - sum(line[at] or 0 for name, line in requests.items() if name != REST))
+                          for at, each in enumerate(sums)]  # fmt: skip
+        cost[REST] = [max(0.0, each.cost - sum(line[at] or 0 for name, line in cost.items() if name != REST))
+                      for at, each in enumerate(sums)]  # fmt: skip
+    return requests, cost
+
+
+def _data(chart: Chart, found: Answer, asked: Question) -> Mapping[str, Any]:
+    """Return what the script draws a chart from."""
+    starts = [start_of(column) for column in found.columns]
+    return {
+        "kind": chart.kind,
+        "unit": chart.unit,
+        "step": 86400 if asked.step == "day" else 3600,
+        "x": starts,
+        "from": found.columns,
+        "names": list(chart.series),
+        "colours": chart.colours,
+        "values": list(chart.series.values()),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the tables under the charts: a day or an hour."""
+
+    name: str
+    link: str | None
+    """To its requests; None where their rows are gone."""
+    at: int
+
+
+def _rows(found: Answer, asked: Question) -> Iterator[Row]:
+    for at, column in enumerate(found.columns):
+        gone = date.fromisoformat(column[:10]) in found.reading.without_rows
+        begin = datetime.fromisoformat(column)
+        step = timedelta(days=1) if asked.step == "day" else timedelta(hours=1)
+        end = min(begin, datetime.max - step) + step
+        times = {"since": begin.isoformat()[:16], "until": end.isoformat()[:16]}
+        link = None if gone else _link(times, "requests")
+        yield Row(column if asked.step == "day" else f"{column[:10]} {column[11:]}:00", link, at)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A row of the table of groups."""
+
+    name: str
+    link: str | None
+    sums: Sums
+
+
+def _groups(found: Answer, asked: Question) -> Iterator[Group]:
+    for name, sums in found.groups:
+        yield Group(name, _requests_of(asked, name, sums), sums)
+
+
+def _requests_of(asked: Question, name: str, sums: Sums) -> str | None:
+    """Return the link to the requests of a group."""
+    if name in (NO_KEY, REST):
+        return None
+    field, value = asked.by, name
+    if field == "agent" and name.startswith(MAIN_AGENT):
+        field, value = "session", name.removeprefix(MAIN_AGENT)
+    if field == "outcome":
+        field, value = "status", name.rpartition(" ")[2] if name[-3:].isdigit() else name
+    since = "" if asked.since is None else iso(asked.since)
+    until = "" if asked.until is None else iso(asked.until)
+    return _link({field: value, "since": since, "until": until}, "requests")
+
+
+PAGE = Page(
+    "history",
+    "History",
+    (Part("history", history),),
+    styles=("uplot.min.css", "history.css"),
+    scripts=("uplot.min.js", "history.js"),
+)
