@@ -11,6 +11,8 @@ from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.logs.timestamps import seconds
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Requirements
+from neurolink_mitm.core.pool.limit_scope import WHOLE_ACCOUNT
+from neurolink_mitm.core.pool.windows import COMMON, REJECTED
 from neurolink_mitm.core.request.endpoints import described
 from neurolink_mitm.core.status.explain import preview_passthrough, preview_route
 from neurolink_mitm.dashboard.account import why_not
@@ -21,8 +23,6 @@ FEW = 12
 """Accounts that are shown in full whatever their state; of more, ready ones are folded."""
 NEARLY = 0.8
 """Share of a window from which on it is marked."""
-WHOLE = "*"
-"""The scope of a cooldown for all that an account serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +141,11 @@ def state_of(account: Report, explained: Report) -> State:
     pause = account["paused"]
     if pause:
         return State("paused", "warn", pause["reason"] or "", until=pause["until"])
-    if account["cooling"] and not explained.get("usable"):
+    if account["cooling"] and _cools_whole(account):
         tried_at, until = account["coolingUntil"], account["recoversAt"]
         later = until if until and until > tried_at else None
-        used_up = any(window["status"] == "rejected" for window in _reported(account).values())
+        windows = _reported(account)
+        used_up = any(windows[name]["status"] == REJECTED for name in COMMON if name in windows)
         word, kind = ("used up", "bad") if used_up else ("cooling", "warn")
         return State(word, kind, reason, tried_at, later)
     if reason and not account["cooling"]:
@@ -157,10 +158,19 @@ def state_of(account: Report, explained: Report) -> State:
     return State("ready", "good")
 
 
+def _cools_whole(account: Report) -> bool:
+    """Return whether no model is served, not only some."""
+    cooldowns: Mapping[str, Any] = account["cooldowns"]
+    return any(
+        each["cooling"] and (each["whole"] or scope == WHOLE_ACCOUNT)
+        for scope, each in cooldowns.items()
+    )
+
+
 def _limited(account: Report) -> Iterator[tuple[str, str]]:
     """Yield what is cooling beside an account that serves the rest, and until when."""
     for scope, cooldown in account["cooldowns"].items():
-        if scope != WHOLE and cooldown["cooling"]:
+        if scope != WHOLE_ACCOUNT and cooldown["cooling"]:
             yield described(scope).replace("*", ""), cooldown["recoversAt"] or cooldown["until"]
 
 
@@ -171,9 +181,9 @@ def _reported(account: Report) -> Mapping[str, Any]:
 def _windows(account: Report, now: float) -> Iterator[Window]:
     """Yield the windows of an account, those for all models first."""
     windows = _reported(account)
-    for name in sorted(windows, key=lambda name: (name not in ("5h", "7d"), name)):
+    for name in sorted(windows, key=lambda name: (name not in COMMON, name)):
         each = windows[name]
-        used_up = each["status"] == "rejected" or (each["used"] or 0) >= 1
+        used_up = each["status"] == REJECTED or (each["used"] or 0) >= 1
         out = None if used_up else rounded(each["runsOutAt"], now)
         nearly = (each["used"] or 0) >= NEARLY
         models = [model.strip("*-").removeprefix("claude-") for model in each["models"]]

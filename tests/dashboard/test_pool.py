@@ -21,13 +21,16 @@ ACCOUNT: dict[str, Any] = {
     "coolingUntil": None,
     "recoversAt": None,
     "quota": None,
+    "cooldowns": {},
 }
 COOLING = {
     "cooling": True,
     "reason": "rate limit (429)",
     "coolingUntil": SOON,
     "recoversAt": LATER,
+    "cooldowns": {"*": {"cooling": True, "whole": False}},
 }
+OPUS = {"cooldowns": {"*opus*": {"cooling": True, "whole": False}}}
 USED_UP = {"quota": {"windows": {"5h": {"status": "rejected"}}}}
 
 
@@ -40,7 +43,7 @@ USED_UP = {"quota": {"windows": {"5h": {"status": "rejected"}}}}
         (COOLING, {"usable": False}, ("cooling", "warn", "rate limit (429)", SOON, LATER)),
         (COOLING | USED_UP, {}, ("used up", "bad", "rate limit (429)", SOON, LATER)),
         (COOLING | {"recoversAt": SOON}, {}, ("cooling", "warn", "rate limit (429)", SOON, None)),
-        (COOLING, {"usable": True}, ("ready", "good", "", None, None)),
+        (COOLING | OPUS, {}, ("ready", "good", "", None, None)),
         ({"reason": "needs login: its token has expired"}, {},
          ("needs login", "bad", "its token has expired", None, None)),
         ({"reason": "disabled: by hand"}, {}, ("disabled", "bad", "by hand", None, None)),
