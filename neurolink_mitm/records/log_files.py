@@ -106,22 +106,30 @@ def blocks_backwards(path: Path, end: int | None = None) -> Iterator[tuple[int, 
     except OSError:
         return
     with file:
-        size = file.seek(0, os.SEEK_END)
-        at = size if end is None else min(end, size)
-        rest, skipping = b"", False  # the end of a line that begins before the block
+        at = file.seek(0, os.SEEK_END)
+        at = at if end is None else min(end, at)
+        wanted = _LARGE_BLOCK
         while at > 0:
-            start = max(0, at - _LARGE_BLOCK)
+            start = max(0, at - wanted)
             block = os.pread(file.fileno(), at - start, start)
-            if skipping:
-                block = block[: block.rfind(b"\n") + 1]
-                skipping = not block
-            block += rest
-            at, first = start, block.find(b"\n") + 1 if start else 0
-            rest = block[: first or len(block)] if start else b""
-            if len(rest) > LONGEST:
-                rest, skipping = b"", True
+            first = block.find(b"\n", 0, len(block) - 1) + 1 if start else 0
             if first or not start:
-                yield start + first, block[first:]
+                yield start + first, block[first:] if first else block
+                at, wanted = start + first, _LARGE_BLOCK
+            elif wanted < LONGEST:
+                wanted *= 2
+            else:
+                at = _line_start(file.fileno(), start)
+
+
+def _line_start(descriptor: int, at: int) -> int:
+    """Return where the line begins that goes on at the offset `at`."""
+    while at > 0:
+        start = max(0, at - _LARGE_BLOCK)
+        if line := os.pread(descriptor, at - start, start).rfind(b"\n") + 1:
+            return start + line
+        at = start
+    return 0
 
 
 def lines_with(path: Path, needle: Sequence[bytes]) -> list[bytes]:
