@@ -7,6 +7,7 @@ import os
 import random
 import re
 import shlex
+import shutil
 import socket
 import sys
 import time
@@ -168,3 +169,13 @@ def _is_by_uv(prefix: Path) -> bool:
         return bool(re.search("^uv = ", (prefix / "pyvenv.cfg").read_text("utf-8"), re.MULTILINE))
     except (OSError, ValueError):
         return False
+
+
+def disk_free(place: Path) -> int | None:
+    """Return the free bytes on the disk of `place`, which may not exist yet; None if the system does not tell."""
+    for each in (place, *place.parents):
+        try:
+            return shutil.disk_usage(each).free
+        except OSError:
+            continue
+    return None

@@ -31,6 +31,7 @@ from neurolink_mitm.adapters.system import SystemClock, SystemRandomSource
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, open_store
 from neurolink_mitm.adapters.translator import TranslatorProcess
 from neurolink_mitm.adapters.window_history import WindowHistory, read_history
+from neurolink_mitm.app.doctor import set_doctor
 from neurolink_mitm.config.apply import apply, follow
 from neurolink_mitm.config.env_file import EnvFileError
 from neurolink_mitm.config.sources import Inputs, SourceOptions, Sources
@@ -280,6 +281,7 @@ def _dashboard(runtime: Runtime, home: Home, settings: Settings, sources: Source
         serves_home=settings.accounts is None,
         options=_source_options(settings, home),
     )
+    set_doctor(site, settings.environ, settings.env_file)
     runtime.dashboard = dashboard = Dashboard(site)
     follow(runtime, dashboard.configure)
     return dashboard

@@ -5,6 +5,7 @@
 - `server`: the routes; `guard`: what is refused before a route sees it, and the headers of every response; `wire`: the
   bounds on connections; `failures` logs what fails.
 - `site`: what pages see of the proxy, read on the event loop of the flows.
+- `health`: how the parts of the proxy are, in words.
 - `jobs`: what takes seconds, in threads of their own, once for all who wait for it.
 - `page`: what a page is: its parts, each with data and a template; `pages/` has one file a page.
 - `action`: what a page does: a function of another room, with its undo; `actions` lists them.

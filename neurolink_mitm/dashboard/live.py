@@ -81,6 +81,10 @@ class Live:
         """Whether anybody looks."""
         return self._looking is not None and not self._looking.done()
 
+    def count(self) -> int:
+        """Return how many browsers look."""
+        return len(self._browsers)
+
     async def serve(self, socket: WebSocket) -> None:
         """Serve a browser until it leaves, or its session ends."""
         await socket.accept()

@@ -107,6 +107,7 @@ class Handlers:
         self._templates = environment()
         self._parts = Parts(PAGES, site, self._templates)
         self.live = Live(LiveParts(self._parts), access)
+        site.browsers = self.live.count
 
     def page_of(self, page: Page):  # type: ignore[no-untyped-def]
         async def shell(request: Request) -> Response:

@@ -48,6 +48,10 @@ class Site:
     home: Home
     diagnose: Callable[[], Mapping[str, Any]] = dict
     """The report of `neurolink proxy doctor`; takes seconds. Doctor is a room beside this one."""
+    bundle: Callable[[], Mapping[str, str]] = dict
+    """The texts of its support bundle, without secrets."""
+    browsers: Callable[[], int] = int
+    """How many browsers look at pages that change by themselves."""
     network: Callable[[], Network] | None = None
     """How a login reaches the token endpoint."""
     options: SourceOptions | None = None

@@ -14,7 +14,15 @@ from neurolink_mitm.core.logs.reset_times import in_local_time
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.text import redact, without_passwords
 from neurolink_mitm.core.status import event_loop as lag
-from neurolink_mitm.core.status.diagnostic import Diagnostic, fail, ok, warn
+from neurolink_mitm.core.status.diagnostic import (
+    DISK_FULL,
+    DISK_LOW,
+    SKEW,
+    Diagnostic,
+    fail,
+    ok,
+    warn,
+)
 from neurolink_mitm.core.status.probe_results import (
     ConfigProbe,
     FileProbe,
@@ -33,12 +41,8 @@ from neurolink_mitm.core.status.versions import (
 from neurolink_mitm.doctor.request_path import diagnose_request_path
 
 OTHERS = 0o077
-DISK_LOW, DISK_FULL = 200_000_000, 10_000_000
-"""Free bytes below which the disk is called low, and full."""
 SOON = 3 * 86400.0
 """Seconds before a token that can't be refreshed expires in which a new login is advised."""
-SKEW = 60.0
-"""Seconds of clock skew that do no harm."""
 NEEDS_LOGIN = "needs login"
 LOGIN = "neurolink auth login anthropic"
 

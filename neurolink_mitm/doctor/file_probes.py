@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from neurolink_mitm.adapters import system
 from neurolink_mitm.adapters.files import read
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.core.status.probe_results import FileProbe
@@ -44,14 +44,7 @@ def probe_files(home: Home, tokens_fault: str | None) -> Iterator[FileProbe]:
 
 def disk_free(home: Home | None) -> int | None:
     """Return the free bytes on the disk of `home`, which may not exist yet."""
-    if home is None:
-        return None
-    for place in (home.root, *home.root.parents):
-        try:
-            return shutil.disk_usage(place).free
-        except OSError:
-            continue
-    return None
+    return None if home is None else system.disk_free(home.root)
 
 
 def leftovers(home: Home) -> Iterable[str]:

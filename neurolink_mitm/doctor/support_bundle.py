@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -53,14 +54,16 @@ class Censor:
 
     def __init__(self, secrets: Iterable[Secret], home: str) -> None:
         self._secrets = sorted(encoded_forms(secrets), key=len)
-        self._home = home.rstrip("/")
+        home = home.rstrip("/")
+        # the home of `al` is no part of that of `alice`
+        self._home = re.compile(rf"{re.escape(home)}(?![\w.-])") if len(home) > 1 else None
         self._people: dict[str, str] = {}
 
     def __call__(self, text: str) -> str:
         for secret in reversed(self._secrets):
             text = text.replace(secret, MASK)
-        if len(self._home) > 1:
-            text = text.replace(self._home, "~")
+        if self._home:
+            text = self._home.sub("~", text)
         text = without_passwords(redact(text))
         people = (SecretMatch(*at, self._person(text[slice(*at)])) for at in addresses(text))
         return replaced(text, people)

@@ -55,10 +55,11 @@ def test_what_is_not_set_is_left_out() -> None:
         ("sk-ant-test-unknown-1234", MASK),
         ("Authorization: Bearer abcdefghijkl", f"Authorization: {MASK}"),
         ("/home/me/.neurolink/x", "~/.neurolink/x"),
+        ("/home/meg/x and /home/me", "/home/meg/x and ~"),
         ("http://me:pw@proxy:1/", f"http://{MASK}@proxy:1/"),
         ("of me@example.com, Me@example.com, you@example.com", "of person-1, person-1, person-2"),
     ],
-    ids=["known", "longest-first", "token", "bearer", "home", "password", "people"],
+    ids=["known", "longest-first", "token", "bearer", "home", "another-home", "password", "people"],
 )
 def test_censored(text: str, censored: str) -> None:
     secrets = [

@@ -1,13 +1,9 @@
-"""`neurolink proxy doctor`, and the files of its support bundle."""
+"""`neurolink proxy doctor`."""
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import time
-from collections.abc import Iterator, Mapping
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from neurolink_mitm import __version__
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.state_file import StateFile
 from neurolink_mitm.cli.proxy.contract import examine
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.ui.options import (
@@ -30,20 +24,13 @@ from neurolink_mitm.cli.ui.options import (
 from neurolink_mitm.cli.ui.running import ask_status, running_status
 from neurolink_mitm.cli.ui.tables import printed
 from neurolink_mitm.cli.ui.terminal import print_report, progress
-from neurolink_mitm.core.redact.known_secrets import secrets_of
-from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.status.diagnostic import Diagnostic
-from neurolink_mitm.doctor.checks import HomeContents, ProbeContext, read_home, run_probes
+from neurolink_mitm.doctor.checks import ProbeContext, run_probes
 from neurolink_mitm.doctor.diagnostics import diagnose, failed
+from neurolink_mitm.doctor.examination import contents
+from neurolink_mitm.doctor.examination import report as report_of
 from neurolink_mitm.doctor.probes import measure_clock_skew
-from neurolink_mitm.doctor.support_bundle import Censor, plain, tail, write_bundle
-
-LINES = 200
-"""Of each log, from its end."""
-FAMILIES = (
-    "proxy-2*.jsonl", "proxy-attempts-2*.jsonl", "audit-2*.jsonl",
-    "guard.log", "service.log", "stalls.log", "translator.log",
-)  # fmt: skip
+from neurolink_mitm.doctor.support_bundle import write_bundle
 
 
 @click.command(name="doctor")
@@ -96,7 +83,7 @@ def command(
     with progress("looking around …"):
         results = run_probes(context)
     diagnostics = diagnose(results)
-    report = _report(diagnostics)
+    report = report_of(diagnostics)
     print_report(form, report, lambda: printed(_view(diagnostics)))
     if bundle is not None:
         _write_bundle(bundle, context, results.proxy.status if results.proxy else None, report)
@@ -126,18 +113,6 @@ def _config_of_running() -> Path | None:
     status = running_status()
     path = status["config"]["path"] if status else None
     return Path(path) if path else None
-
-
-def _report(diagnostics: tuple[Diagnostic, ...]) -> dict[str, Any]:
-    levels = [diagnostic.level for diagnostic in diagnostics]
-    return {
-        "ok": "fail" not in levels,
-        "counts": {level: levels.count(level) for level in ("ok", "warn", "fail")},
-        "findings": [
-            {"id": each.id, "level": each.level, "text": each.text, "fix": each.fix or None}
-            for each in diagnostics
-        ],
-    }
 
 
 def _view(diagnostics: tuple[Diagnostic, ...]) -> RenderableType:
@@ -171,44 +146,3 @@ def _write_bundle(path: Path, context: ProbeContext, status: Any, report: dict[s
     except OSError as e:
         fail(f"can't write {path}: {e.strerror}", FAILED)
     click.echo(f"written: {path}; look through it before you hand it on", err=True)
-
-
-def contents(context: ProbeContext, status: Any, report: Mapping[str, Any]) -> dict[str, str]:
-    """Return the texts of the bundle's files by name, with all secrets masked."""
-    home_contents = read_home(context)
-    censor = Censor(_secrets(context, home_contents), context.environ.get("HOME", ""))
-    documents = {
-        "doctor.json": report,
-        "versions.json": _versions(),
-        "status.json": status,
-        "configuration.json": plain(home_contents.config),
-    }
-    files = {name: json.dumps(each, indent=2) + "\n" for name, each in documents.items() if each}
-    for path in _logs(context):
-        files[f"logs/{path.name}"] = "".join(f"{line}\n" for line in tail(path, LINES))
-    return {name: censor(text) for name, text in files.items()}
-
-
-def _secrets(context: ProbeContext, home_contents: HomeContents) -> Iterator[Secret]:
-    """Yield all secrets that are known here: they are masked in any text, whatever they look like."""
-    yield from secrets_of(home_contents.config, home_contents.accounts or (), home_contents.environ)
-    state = StateFile(context.home.state).read() if context.home else None
-    if state:
-        yield Secret(state.admin_token)
-
-
-def _logs(context: ProbeContext) -> Iterator[Path]:
-    """Yield the newest log of each family."""
-    if context.home is not None:
-        for pattern in FAMILIES:
-            yield from sorted(context.home.logs.glob(pattern))[-1:]
-
-
-def _versions() -> dict[str, Any]:
-    packages = {each.metadata["Name"]: each.version for each in distributions()}
-    return {
-        "neurolink": __version__,
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "packages": dict(sorted(packages.items())),
-    }

@@ -21,12 +21,10 @@ from neurolink_mitm.cli.ui.windows import windows_table
 from neurolink_mitm.core.logs.console import printable
 from neurolink_mitm.core.logs.reset_times import reset_time, zoned_time
 from neurolink_mitm.core.logs.timestamps import local_time, seconds
-from neurolink_mitm.core.status.diagnostic import Diagnostic
+from neurolink_mitm.core.status.diagnostic import SKEW, Diagnostic
 
 Report = Mapping[str, Any]
 
-SKEW = 60.0
-"""Seconds by which the clock may be wrong before a warning."""
 GOOD, BUSY, BAD = "green", "yellow", "red"
 
 

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 Level = Literal["ok", "warn", "fail"]
+SKEW = 60.0
+"""Seconds of clock skew that do no harm."""
+DISK_LOW, DISK_FULL = 200_000_000, 10_000_000
+"""Free bytes below which the disk is called low, and full."""
 
 
 @dataclass(frozen=True, slots=True)
