@@ -40,7 +40,8 @@ def record_resets(
 ) -> None:
     """Write the rows of accounts that were reset; `before` are the cooldowns that there were, by key."""
     for label in labels:
-        audit.record("reset", label, cooldowns_row(before.get(PROVIDER + label)))
+        state = before.get(PROVIDER + label) or before.get(label)  # another provider's model
+        audit.record("reset", label, cooldowns_row(state))
 
 
 def cooldowns_row(state: PersistedState | None) -> dict[str, Any] | None:

@@ -206,7 +206,7 @@ def test_every_action_and_its_undo(real: Real, browser: Browser, sandbox: Sandbo
         # signed in again, and removed, which asks
         manage(page, "fresh").get_by_role("button", name="Sign in again").click()
         link.wait_for()
-        page.wait_for_function("document.activeElement.innerText === 'Open the sign-in page'")
+        page.wait_for_function("() => document.activeElement.innerText === 'Open the sign-in page'")
         add.get_by_role("button", name="Cancel this sign-in").click()
         card.wait_for(state="detached")
         manage(page, "fresh").get_by_role("button", name="Remove").click()

@@ -136,6 +136,8 @@ def _values(row: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _words(value: Any) -> str:
+    if isinstance(value, dict) and value.keys() == {"until", "reason"} and not value["until"]:
+        value = {"until": "it is resumed", "reason": value["reason"]}
     if isinstance(value, dict):
         pairs = ((name, each) for name, each in value.items() if each not in (None, "", [], {}))
         return ", ".join(f"{name} {_words(each)}" for name, each in pairs) or "–"

@@ -11,6 +11,8 @@ dialog.innerHTML =
 dialog.append(document.getElementById("part-account"));
 document.body.append(dialog);
 
+if (new URLSearchParams(location.search).has("account")) dialog.showModal(); // linked to from elsewhere
+
 function fill(part) {
   for (const button of part.querySelectorAll("[data-tomorrow]")) {
     const at = new Date();
