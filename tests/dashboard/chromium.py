@@ -45,7 +45,9 @@ class Tab:
 
 
 @contextmanager
-def tab(browser: Browser, served: Served, path: str = "/", **options: Any) -> Iterator[Tab]:
+def tab(
+    browser: Browser, served: Served, path: str = "/", *, link: str = "", **options: Any
+) -> Iterator[Tab]:
     """Open a tab with a session of its own, on the page at `path`. `options` are those of a Playwright context."""
     context: BrowserContext = browser.new_context(**options)
     context.set_default_timeout(LIMIT_MS)
@@ -53,7 +55,7 @@ def tab(browser: Browser, served: Served, path: str = "/", **options: Any) -> It
     opened = Tab(page)
     page.on("console", opened.heard)
     page.on("pageerror", lambda error: opened.complaints.append(str(error)))
-    page.goto(served.link)
+    page.goto(link or served.link)
     page.wait_for_url(served.url + "/")
     if path != "/":
         page.goto(served.url + path)
