@@ -75,7 +75,7 @@ class Record:
     """The body that the serving attempt sent; the flow may have let go of it at the end."""
     tee: Tee | None = None
     to_client: Tee | None = None
-    """What the client got, where that is translated."""
+    """What the client got, where that is translated, or has the words again that shaping took out."""
 
     @property
     def kept(self) -> int:
@@ -123,7 +123,7 @@ class Capture:
             inner = flow.response.stream
             record.tee = Tee(self._room, inner if callable(inner) else None)
             flow.response.stream = record.tee
-            if exchange.answer:
+            if exchange.answer or exchange.attempts[-1].replaced:
                 record.to_client = Tee(self._room, record.tee, after=True)
                 flow.response.stream = record.to_client
 
@@ -173,7 +173,7 @@ def _sides(flow: http.HTTPFlow, exchange: Exchange, record: Record) -> list[Capt
         attempt = exchange.attempts[-1]
         sides.append(_sent(flow, exchange, attempt, record.sent))
         sides.append(_answered(exchange, attempt, flow.response.status_code, fields, body))
-        body = record.to_client.body if record.to_client else body
+        body = _to_client(record.to_client.body, body) if record.to_client else body
     elif flow.response:
         content = flow.response.raw_content or b""
         body = Body(content[:LIMIT], len(content))
@@ -195,6 +195,12 @@ def _body_of(flow: http.HTTPFlow, record: Record) -> Body:
     if record.held and size == record.request.size and content == record.request.content:
         return record.request
     return Body(content, size)
+
+
+def _to_client(body: Body, upstream: Body) -> Body:
+    """Return what the client got; upstream's own body where it is the same."""
+    same = body.size == upstream.size and body.content == upstream.content
+    return upstream if same else body
 
 
 def _sent(flow: http.HTTPFlow, exchange: Exchange, attempt: Attempt, body: Body) -> Captured:

@@ -15,11 +15,13 @@ import pytest
 from neurolink_mitm.adapters.bodies import FileBodies
 from neurolink_mitm.adapters.journal import FileJournal
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.shaping import Cloaking, Plugins, WordObfuscator
 from neurolink_mitm.core.settings.values import Capture, Config, Logging
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.flows.harness import CLAUDE_CODE, LIMIT, Proxy, account, message
+from tests.flows.test_shaping import placeholder
 from tests.schemas import faults
 
 SIDES = ["client_request", "upstream_request", "upstream_response", "client_response"]
@@ -51,7 +53,7 @@ class Logs:
 
 @contextmanager
 def capturing(
-    sandbox: SandboxServer, directory: Path, mode: Capture, *known: str
+    sandbox: SandboxServer, directory: Path, mode: Capture, *known: str, **settings: Any
 ) -> Iterator[Proxy]:
     journal = FileJournal(directory)
     pool = [account("a", sandbox.url), account("b", sandbox.url)]
@@ -60,7 +62,7 @@ def capturing(
     def change(runtime: Runtime) -> None:
         runtime.bodies = bodies
 
-    config = Config(logging=Logging(capture_bodies=mode))
+    config = Config(logging=Logging(capture_bodies=mode), **settings)
     with Proxy(pool, config, change=change) as proxy:
         yield proxy
     bodies.close(LIMIT)
@@ -97,6 +99,22 @@ def test_the_same_body_is_written_once(sandbox: SandboxServer, tmp_path: Path) -
     asked, sent, answered, given = Logs(tmp_path).rows
     assert asked["bodyPath"] == sent["bodyPath"]
     assert answered["bodyPath"] == given["bodyPath"]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_words_that_were_put_back(sandbox: SandboxServer, tmp_path: Path, stream: bool) -> None:
+    """What upstream answered, and what the client got, differ where a plugin put words back."""
+    words = WordObfuscator(True, ("bluebird",))
+    sandbox.script("a", Reply(chunk_text=placeholder("bluebird"), events=1))
+    logs = Logs(tmp_path)
+    cloaking = Cloaking("always", Plugins(word_obfuscator=words))
+    with capturing(sandbox, tmp_path, "all", cloaking=cloaking) as proxy:
+        answer = ask(proxy, stream=stream, system="bluebird")
+        proxy.rows.wait()
+    [upstream], [client] = logs.of("upstream_response"), logs.of("client_response")
+    texts = [json.dumps(logs.body(row)["body"]) for row in (upstream, client)]
+    assert ["bluebird" in text for text in texts] == [False, True]
+    assert client["bodyBytes"] == len(answer.content)
 
 
 def test_nobody_else_can_read_it(sandbox: SandboxServer, tmp_path: Path) -> None:
