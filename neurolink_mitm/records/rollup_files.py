@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -90,10 +91,10 @@ class RollupReader:
 
     def __init__(self, logs: Path, day: date) -> None:
         """Raises `FileNotFoundError`, `BrokenError`."""
-        try:
-            self._file = path_of(logs, day).open("rb")
-        except IsADirectoryError as e:
-            raise BrokenError("a directory") from e
+        path = path_of(logs, day)
+        if not stat.S_ISREG(path.stat().st_mode):  # a FIFO would be waited for
+            raise BrokenError("no regular file")
+        self._file = path.open("rb")
         try:
             line = self._file.readline(files.LARGEST)
             self.header: Header = rollups.read_header(line, str(day))
@@ -162,10 +163,10 @@ def position(source: Source | None, path: Path) -> Position:
 
 
 def _is_same(source: Source, file: BinaryIO) -> bool:
-    stat = os.fstat(file.fileno())
-    if stat.st_ino != source.inode or stat.st_size < source.read:
+    status = os.fstat(file.fileno())
+    if status.st_ino != source.inode or status.st_size < source.read:
         return False
-    if stat.st_size == source.read and stat.st_mtime_ns != source.changed:
+    if status.st_size == source.read and status.st_mtime_ns != source.changed:
         return False
     return _tail(file, source.read) == source.tail
 
@@ -305,11 +306,11 @@ def _read_file(rollup: Rollup, family: str, path: Path, file: BinaryIO, breathe:
     bad = _add(rollup, family, reader, breathing(lines, breathe))
     if source and lines.at == at and place is Position.GROWN:
         return False
-    stat = os.fstat(file.fileno())
+    status = os.fstat(file.fileno())
     bad += reader.bad + (source.bad if source else 0)
     base = source is not None and (source.base or place is Position.NEXT)
     rollup.sources[family] = Source(
-        stat.st_ino, lines.at, stat.st_mtime_ns, _tail(file, lines.at), bad, base=base
+        status.st_ino, lines.at, status.st_mtime_ns, _tail(file, lines.at), bad, base=base
     )
     return True
 

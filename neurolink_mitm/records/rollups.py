@@ -218,6 +218,8 @@ def read_header(line: bytes, day: str) -> Header:
         header = msgspec.json.decode(line, type=Header)
     except UNREADABLE as e:
         raise BrokenError("torn, or none of ours") from e
+    if any(source.read < 0 for source in header.sources.values()):
+        raise BrokenError("none of ours")
     if header.day != day or not {*_SECTIONS} <= header.sections.keys():
         raise BrokenError("none of ours")
     return header

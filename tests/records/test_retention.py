@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -234,15 +235,44 @@ def test_rows_of_a_later_versions_roll_up_are_deleted(tmp_path: Path) -> None:
     assert later.read_text() == '{"version":2}'
 
 
-async def test_the_end_of_the_proxy_does_not_wait_for_many_rows(
+def test_the_end_of_the_proxy_does_not_wait_for_many_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "PAUSE", LIMIT)
     rows(tmp_path, "2026-11-23", count=1000)
-    task = asyncio.create_task(keep_clean(tmp_path, Logging, lambda: NOW))
-    await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    await asyncio.get_running_loop().shutdown_default_executor()
+
+    async def started_and_stopped() -> None:
+        task = asyncio.create_task(keep_clean(tmp_path, Logging, lambda: NOW))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    began = time.monotonic()
+    asyncio.run(started_and_stopped())  # its end waits for the thread
+    assert time.monotonic() - began < LIMIT
     assert rollup_files.days(tmp_path) == set()
+
+
+def test_roll_ups_are_kept_while_there_are_rows(tmp_path: Path) -> None:
+    rows(tmp_path, "2026-11-20")
+    for _ in range(2):
+        clean(tmp_path, Logging(max_age_days=9, rollup_days=1), NOW)
+        assert summed(tmp_path) == {"2026-11-20": 1}
+
+
+def test_what_needs_no_roll_up_is_deleted_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be what a full disk needs to take the roll-ups."""
+    rows(tmp_path, "2026-11-19")
+    debug = rows(tmp_path, "2026-11-20", "proxy-debug")
+    remove_rows = rollup_files.remove_rows
+
+    def checked(*args: Any) -> None:
+        assert not debug.exists()
+        remove_rows(*args)
+
+    monkeypatch.setattr(rollup_files, "remove_rows", checked)
+    clean(tmp_path, Logging(max_age_days=1), NOW)
+    assert left(tmp_path) == []

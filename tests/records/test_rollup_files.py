@@ -171,8 +171,10 @@ def test_a_roll_up_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == later
 
 
-def test_a_directory_in_its_place_is_broken(tmp_path: Path) -> None:
-    path_of(tmp_path, DAY).mkdir(parents=True)
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_is_broken(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    (tmp_path / "rollups").mkdir()
+    make(path_of(tmp_path, DAY))
     with pytest.raises(BrokenError):
         RollupReader(tmp_path, DAY)
 

@@ -11,6 +11,7 @@ from neurolink_mitm.records.rollups import (
     BrokenError,
     NewerError,
     Rollup,
+    Source,
     encode,
     read_groups,
     read_header,
@@ -100,6 +101,12 @@ def test_what_is_no_header(line: bytes) -> None:
 def test_the_header_of_another_day() -> None:
     with pytest.raises(BrokenError):
         read_header(encode(DAY, Rollup()).partition(b"\n")[0], "2025-10-10")
+
+
+def test_a_header_that_has_read_less_than_nothing() -> None:
+    rollup = Rollup(sources={"proxy": Source(1, -5, 0, 0)})
+    with pytest.raises(BrokenError):
+        read_header(encode(DAY, rollup).partition(b"\n")[0], DAY)
 
 
 def test_a_later_version_is_told_from_a_broken_file() -> None:

@@ -175,6 +175,18 @@ def test_rows_after_those_that_were_cleaned_are_added(tmp_path: Path) -> None:
     assert requests_of(tmp_path, None, None)[0] == 2
 
 
+def test_cleaned_rows_of_a_quarter_are_counted_beside_those_that_are_left(tmp_path: Path) -> None:
+    """The rows that are left can't tell which part of the quarter the others were in."""
+    write(tmp_path, "proxy", [request(0)])
+    [day] = all_days(tmp_path)
+    remove_rows(tmp_path, day, "proxy")
+    write(tmp_path, "proxy", [request(100)])
+    for _ in range(2):
+        refresh(tmp_path, day)
+        assert requests_of(tmp_path, START + 50, None) == (2, Reading(widened={day}))
+        write(tmp_path, "proxy", [])
+
+
 def test_selected_requests_are_told_by_rows_only(tmp_path: Path) -> None:
     write(tmp_path, "proxy", [request(0, client="bob"), request(86400, client="bob"), request(0)])
     first, second = all_days(tmp_path)
