@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from time import monotonic
@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import msgspec
 from jinja2 import Environment
 
+from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.dashboard.failures import log_failure
 from neurolink_mitm.dashboard.page import Page, Part, View
 from neurolink_mitm.dashboard.render import colours, digest
@@ -43,6 +44,9 @@ class Parts:
         self._parts = {part.name: part for page in pages for part in (*page.parts, *page.pieces)}
         self.site = site
         self._templates = templates
+        self._coloured: Sequence[Account] | None = None
+        """The accounts whose colours are in `_colours`."""
+        self._colours: Mapping[str, int] = {}
         self.live = frozenset(part.name for part in self._parts.values() if part.live)
 
     def find(self, name: str) -> Part | None:
@@ -63,8 +67,10 @@ class Parts:
 
     def shared(self) -> Mapping[str, object]:
         """Return what all templates are given."""
-        labels = (each.label for each in self.site.runtime.pool.accounts)
-        return {"read_only": self.site.read_only, "colours": colours(labels)}
+        accounts = self.site.runtime.pool.accounts
+        if accounts is not self._coloured:
+            self._colours, self._coloured = colours(each.label for each in accounts), accounts
+        return {"read_only": self.site.read_only, "colours": self._colours}
 
     def failed(self, part: Part, message: str) -> Fragment:
         """Render what stands in place of a part that can't be shown."""

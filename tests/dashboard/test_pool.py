@@ -1,15 +1,26 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.core.logs.rows import iso
-from neurolink_mitm.dashboard.pool import FEW, forecast_of, rounded, state_of
+from neurolink_mitm.core.pool.choice import Requirements
+from neurolink_mitm.core.pool.pool import Pool
+from neurolink_mitm.core.pool.quota import Quota
+from neurolink_mitm.core.pool.windows import Window
+from neurolink_mitm.core.settings.values import Config, Routing
+from neurolink_mitm.dashboard.page import View
+from neurolink_mitm.dashboard.pool import FEW, forecast_of, pool_mark, rounded, state_of
+from neurolink_mitm.dashboard.site import Site
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.dashboard.harness import Served, served
+from tests.fakes import FakeClock, make_account, make_failure, make_runtime
 from tests.flows.harness import CLAUDE_CODE, LIMIT, Proxy, account, message
 
 NOW = 1_800_000_000.0
@@ -32,6 +43,31 @@ COOLING = {
 }
 OPUS = {"cooldowns": {"*opus*": {"cooling": True, "whole": False}}}
 USED_UP = {"quota": {"windows": {"5h": {"status": "rejected"}}}}
+
+
+def test_the_mark_changes_with_what_is_shown(tmp_path: Path) -> None:
+    """By what happens to an account, by the configuration, and by time alone."""
+    pool, clock = Pool([make_account("a"), make_account("b")]), FakeClock()
+    runtime = make_runtime(pool=pool, clock=clock)
+    pool.budget.day_ends_at = clock.now() + 3600
+    view = View(Site(runtime, Home(tmp_path)))
+    key, asked, limited = "anthropic:a", Requirements(), make_failure(429, "retry-after: 60")
+    changes: list[tuple[str, Callable[[], object]]] = [
+        ("an attempt begins", lambda: pool.began(key, asked, clock.now())),
+        ("it ends", lambda: pool.ended(key, sent_at=clock.now())),
+        ("it fails", lambda: pool.failed(key, asked, limited, sent_at=clock.now(), now=clock.now())),
+        ("the cooldown ends", lambda: clock.advance(61)),
+        ("a window is reported", lambda: pool.take_quota(key, Quota(clock.now(), {"5h": Window(0.5, "", 0)}))),
+        ("an account is disabled", lambda: pool.disable("anthropic:b", "needs login")),
+        ("money is spent", lambda: setattr(pool.budget, "spent", 1.0)),
+        ("a reload", lambda: setattr(runtime, "config", Config(routing=Routing(hold=9)))),
+    ]  # fmt: skip
+    for what, change in changes:
+        before = pool_mark(view)
+        clock.advance(0.1)
+        assert pool_mark(view) == before, f"nothing happens before {what}"
+        change()
+        assert pool_mark(view) != before, what
 
 
 @pytest.mark.parametrize(

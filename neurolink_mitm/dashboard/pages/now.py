@@ -4,7 +4,7 @@ from neurolink_mitm.core.auth.access import WILDCARDS
 from neurolink_mitm.core.logs.rows import RequestRow
 from neurolink_mitm.dashboard.live_requests import lines
 from neurolink_mitm.dashboard.page import Context, Page, Part, View
-from neurolink_mitm.dashboard.pool import pool
+from neurolink_mitm.dashboard.pool import pool, pool_mark
 from neurolink_mitm.dashboard.site import Site
 
 
@@ -45,7 +45,7 @@ PAGE = Page(
     "Now",
     (
         Part("live-requests", live_requests, live=True),
-        Part("pool", pool, live=True),
+        Part("pool", pool, live=True, mark=pool_mark),
         Part("recent-requests", recent_requests, live=True),
     ),
     styles=("now.css",),
