@@ -30,7 +30,8 @@ from neurolink_mitm.dashboard.parts import Fragment, LiveParts
 EVERY = 0.2
 """Seconds between two looks at the proxy."""
 REST = 4.0
-"""A look is followed by a pause of so many times its length at least: looks take a fifth of the time at most."""
+"""A look is followed by a pause of so many times its length, so that looks take a fifth of the time at most. If only
+one takes long, as the first one does, that does not count."""
 HELLO_SECONDS = 5.0
 """Until the first message, with the key."""
 SEND_SECONDS = 5.0
@@ -157,6 +158,7 @@ class Live:
     async def _look(self) -> None:
         clock = asyncio.get_running_loop().time
         thread = CapacityLimiter(1)  # of its own: it waits for no page
+        before = 0.0
         while self._browsers:
             began = clock()
             wanted: frozenset[str] = frozenset().union(*(each.parts for each in self._browsers))
@@ -168,7 +170,8 @@ class Live:
                 log_failure("the dashboard can't show what has changed")
             for browser in self._browsers:
                 browser.changed.set()
-            await asyncio.sleep(max(self._every, REST * (clock() - began)))
+            before, took = clock() - began, min(before, clock() - began)
+            await asyncio.sleep(max(self._every, REST * took))
         self._current = {}
 
 

@@ -3,7 +3,7 @@
 // that it sends first, what the connection is called, and polling where no WebSocket passes.
 
 const POLL_EVERY = 2000; // milliseconds
-const POLL_SLOWEST = 10000; // while the proxy does not answer
+const POLL_SLOWEST = 5000; // while the proxy does not answer
 const PATIENCE = 3000; // until we poll, if no WebSocket has opened
 const SILENCE = 25000; // the proxy says something every 10 s: without that, the connection is dead, as after a sleep
 
@@ -18,6 +18,7 @@ const STATES = {
 let socket = null;
 let heardAt = 0; // when the proxy said something last, by this machine's clock
 let poller = null;
+let asking = false;
 let pollEvery = POLL_EVERY;
 
 const liveParts = () => [...document.querySelectorAll("[data-live]")];
@@ -58,8 +59,8 @@ document.addEventListener("htmx:ws:before:message:incoming", (event) => {
 document.addEventListener("htmx:ws:close", (event) => {
   socket = null;
   if (document.hidden || shown() === "out") return;
-  show(event.detail.code === 4401 ? "out" : "lost");
-  pollIn(0);
+  if (shown() === "live") show("connecting");
+  pollIn(0); // which tells whether the proxy is gone, the session has ended, or only the WebSocket does not pass
 });
 
 // --- polling: while there is no WebSocket
@@ -75,34 +76,34 @@ function stopPolling() {
 }
 
 async function poll() {
-  poller = null;
-  if (document.hidden || shown() === "live" && socket) return;
-  for (const part of liveParts()) {
-    const response = await ask(part);
-    if (response === null || shown() === "live") return;
-    const html = await response.text();
-    if (response.status === 401) return signedOut(html);
-    if (response.status !== 204) await htmx.swap({ sourceElement: part, target: part, swap: "outerMorph", text: html, transition: false });
+  if (asking) return; // the one that runs asks again
+  asking = true;
+  try {
+    for (const part of liveParts()) {
+      if (!mayPoll()) return;
+      await refresh(part);
+    }
+    if (mayPoll()) show("polling");
+  } catch {
+    pollEvery = Math.min(2 * pollEvery, POLL_SLOWEST);
+    if (mayPoll()) show("lost");
+  } finally {
+    asking = false;
+    if (mayPoll()) pollIn(pollEvery);
   }
-  show("polling");
-  pollIn(pollEvery);
 }
 
-async function ask(part) {
+const mayPoll = () => !document.hidden && shown() !== "live" && shown() !== "out";
+
+async function refresh(part) {
   const headers = { "X-NeuroLink-Key": key(), "X-NeuroLink-Have": part.dataset.digest ?? "" };
-  try {
-    const response = await fetch(part.getAttribute("hx-get"), { headers, signal: AbortSignal.timeout(8000) });
-    seeTime(response.headers);
-    hear();
-    return response;
-  } catch {
-    if (shown() !== "live") {
-      show("lost");
-      pollEvery = Math.min(2 * pollEvery, POLL_SLOWEST);
-      pollIn(pollEvery);
-    }
-    return null;
-  }
+  const response = await fetch(part.getAttribute("hx-get"), { headers, signal: AbortSignal.timeout(8000) });
+  const text = await response.text();
+  seeTime(response.headers);
+  hear();
+  if (!mayPoll()) return;
+  if (response.status === 401) signedOut(text);
+  else if (response.status !== 204) await htmx.swap({ sourceElement: part, target: part, swap: "outerMorph", text, transition: false });
 }
 
 function signedOut(html) {
