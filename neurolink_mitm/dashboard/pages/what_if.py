@@ -34,7 +34,9 @@ def what_if(view: View) -> Context:
         "hours": hours or DEFAULT,
         "job": job,
         "running": running,
-        "table": comparison(job.result) if job and job.result and not running else None,
+        "table": comparison(job.result, view.status["strategy"])
+        if job and job.result and not running
+        else None,
         "switch": "set-strategy" in ACTIONS,
     }
 
@@ -51,10 +53,7 @@ def _job(view: View, hours: int) -> Job:
 
 def estimate(site: Site, hours: int, job: Job) -> Mapping[str, Any]:
     """Return what the strategies would have done in the last hours."""
-    accounts, strategy = site.on_loop(
-        lambda: (site.runtime.pool.accounts, site.runtime.pool.strategy)
-    )
-    setting = records.setting_of(site.config, accounts)
+    setting = records.setting_of(site.config, site.on_loop(lambda: site.runtime.pool.accounts))
 
     @contextmanager
     def progress(what: str, total: int) -> Iterator[OnBytes]:
@@ -74,18 +73,16 @@ def estimate(site: Site, hours: int, job: Job) -> Mapping[str, Any]:
         site.home.logs, until - hours * 3600, until, progress, MOST_REQUESTS, job.rest
     )
     outcomes = records.compare(recording, setting, progress=progress)
-    passes = site.runtime.passthrough
     return {
         "since": iso(until - hours * 3600),
         "until": iso(until),
-        "strategy": "passthrough" if passes else strategy,
         "requests": len(recording.requests),
         "reports": {name: outcome_report(outcome) for name, outcome in outcomes.items()},
         "assumptions": list(assumptions(recording, setting)),
     }
 
 
-def comparison(result: Mapping[str, Any]) -> Mapping[str, Any]:
+def comparison(result: Mapping[str, Any], in_force: str) -> Mapping[str, Any]:
     """Return the rows of both tables: a strategy with its numbers, and an account with its requests."""
     reports: Mapping[str, Mapping[str, Any]] = result["reports"]
     winners = best({name: each for name, each in reports.items() if name != "recorded"})
@@ -93,7 +90,7 @@ def comparison(result: Mapping[str, Any]) -> Mapping[str, Any]:
     rows = [
         {
             "strategy": strategy,
-            "in_force": strategy == result["strategy"],
+            "in_force": strategy == in_force,
             "recorded": strategy == "recorded",
             "unpriced": report["unpriced"],
             "cells": [
