@@ -386,5 +386,7 @@ def test_a_timeout_is_edited_in_a_browser(watched: Watched, browser: Browser) ->
         page.get_by_role("button", name="Undo", exact=True).click()
         page.get_by_text("undone").wait_for()
         assert (watched.file.read_text(), watched.served.site.config.timeouts.total) == (TEXT, 900)
+        watched.file.write_text(TEXT.replace("idle: 300", "idle: 77"))  # by hand
+        page.locator('[name="timeouts.idle"][value="77"]').wait_for()
         page.get_by_label("Find a key").fill("rollup")
         assert page.locator(".setting:visible").count() == 1

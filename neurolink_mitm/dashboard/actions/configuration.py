@@ -91,7 +91,7 @@ def undo_edit(site: Site, form: Form) -> Done:
             file, history, site.audit, site.runtime.environ, of=of, force=force, edits_only=True
         )
     return Done(
-        f"undone: {_outcome(site, config, faults_before, differences(before, config))}",
+        f"undone; {_outcome(site, config, faults_before, differences(before, config))}",
         refresh=PARTS,
     )
 

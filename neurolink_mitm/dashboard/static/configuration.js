@@ -1,5 +1,8 @@
 "use strict";
-// The filter over the keys of the page Configuration: it hides rows, and keeps what was typed.
+// The page Configuration: the filter over its keys, and a form that follows the file while nobody has typed in it.
+
+{
+// a scope of its own: other scripts of the page have such names, too
 
 let wanted = ""; // what is filtered by: a part that comes anew has an empty input
 
@@ -32,6 +35,29 @@ document.addEventListener("htmx:after:swap", () => {
   filterKeys();
 });
 
+// the part of the file is pushed when another one is in force
+
+let loaded = null;
+let shown = null;
+let typed = false;
+
+document.addEventListener("input", (event) => {
+  if (event.target.closest("#config-form")) typed = true;
+});
+
+function followFile() {
+  const form = document.getElementById("part-configuration");
+  const file = document.getElementById("part-config-file");
+  if (!form?.dataset.digest || !file?.dataset.digest) return;
+  if (form.dataset.digest !== shown) typed = false;
+  const isOld = loaded !== null && loaded !== file.dataset.digest && form.dataset.digest === shown;
+  shown = form.dataset.digest;
+  loaded = file.dataset.digest;
+  if (isOld && !typed && !document.getElementById("config-result")) htmx.trigger(document.body, "refresh-configuration");
+}
+
+for (const name of ["htmx:after:swap", "htmx:ws:after:message:incoming"]) document.addEventListener(name, followFile);
+
 // a link of a fault leads to its input, wherever that is hidden
 document.addEventListener("click", (event) => {
   const link = event.target.closest("#config-result a[data-field]");
@@ -41,3 +67,5 @@ document.addEventListener("click", (event) => {
   target.closest("details").open = true;
   (target.matches("table") ? target.querySelector("input") : target).focus();
 });
+
+}
