@@ -22,7 +22,7 @@ SOURCES: Mapping[str, str] = {
 STORED_ONLY = ("enable", "disable", "remove", "refresh", "again")
 """Actions that change what is stored."""
 ALL = ("pause", "order", "primary", "reset", *STORED_ONLY)
-SANDBOX = "it is the sandbox's account"
+SANDBOX = "the proxy serves the sandbox's accounts"
 
 
 def why_not(action: str, account: Account, site: Site) -> str | None:

@@ -224,6 +224,24 @@ def test_a_configuration_that_can_not_be_edited_is_left_alone(
     assert rows(home) == []
 
 
+@pytest.mark.parametrize("labels", ["", "{}", "[1]", '["a","a"]', '["a\\nb"]', "[" * 9999], ids=str)
+def test_an_order_that_is_none(client: httpx.Client, home: Home, labels: str) -> None:
+    assert act(client, "order", labels=labels).status == 409
+    assert rows(home) == []
+
+
+def test_nothing_of_the_sandbox_is_kept_but_pauses(
+    client: httpx.Client, running: Served, home: Home
+) -> None:
+    running.site.serves_home = False
+    try:
+        answers = {answer.status for answer in every(client, "pause", "resume")}
+    finally:
+        running.site.serves_home = True
+    assert answers == {409}
+    assert rows(home) == []
+
+
 # --- cooldowns
 
 
@@ -312,11 +330,12 @@ def test_a_broken_store_is_left_alone(client: httpx.Client, home: Home) -> None:
 # --- all of them
 
 
-def every(client: httpx.Client) -> Iterator[Answer]:
+def every(client: httpx.Client, *without: str) -> Iterator[Answer]:
     for action in ("pause", "resume", "move", "order", "primary", "reset", "cool-again", "enable",
                    "disable", "remove", "refresh", "login-begin", "login-finish", "login-cancel",
                    "add-key"):  # fmt: skip
-        yield act(client, action, account="a")
+        if action not in without:
+            yield act(client, action, account="a", labels="[]", direction="down")
 
 
 def test_a_read_only_dashboard_does_nothing(upstream_of_all: SandboxServer, tmp_path: Path) -> None:

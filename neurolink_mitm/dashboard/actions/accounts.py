@@ -20,7 +20,7 @@ from neurolink_mitm.accounts.resets import cooldowns_row, record_resets
 from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.config.edit import set_order, set_primary
 from neurolink_mitm.config.file import load
-from neurolink_mitm.core.auth.credentials import PROVIDER
+from neurolink_mitm.core.auth.credentials import PROVIDER, check_label
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.logs.end_times import end_after, end_at
 from neurolink_mitm.core.pool.account_state import out_of_use
@@ -28,7 +28,7 @@ from neurolink_mitm.core.pool.accounts import Account, unknown_account
 from neurolink_mitm.core.pool.pauses import Pause, pause_reason, utc
 from neurolink_mitm.core.pool.persisted import PersistedState
 from neurolink_mitm.core.settings.values import Routing
-from neurolink_mitm.dashboard.account import why_not
+from neurolink_mitm.dashboard.account import SANDBOX, why_not
 from neurolink_mitm.dashboard.action import Action, Done, Form, RefusedError, Undo
 from neurolink_mitm.dashboard.actions.refusals import MEANWHILE, refusals
 from neurolink_mitm.dashboard.site import Site
@@ -114,6 +114,7 @@ def move(site: Site, form: Form) -> Done:
 def order(site: Site, form: Form) -> Done:
     """Put the accounts in the order of `labels`; an empty list takes the order away."""
     labels = _labels(form)
+    _own(site)
     with refusals():
         before = set_order(site.config_file, labels, site.audit, _check(form))
     text = (
@@ -124,9 +125,12 @@ def order(site: Site, form: Form) -> Done:
 
 def _labels(form: Form) -> list[str]:
     try:
-        return msgspec.json.decode(form.get("labels", ""), type=list[str])
-    except UNREADABLE as e:
+        labels = [*map(check_label, msgspec.json.decode(form.get("labels", ""), type=list[str]))]
+    except (ValueError, *UNREADABLE) as e:
         raise RefusedError("the order is no list of labels") from e
+    if len(set(labels)) < len(labels):
+        raise RefusedError("an account is named twice")
+    return labels
 
 
 def _put_order_back(before: Sequence[str], after: Sequence[str]) -> Undo:
@@ -265,7 +269,7 @@ def _offered(action: str, account: Account, site: Site) -> None:
 
 def _own(site: Site) -> None:
     if not site.serves_home:
-        raise RefusedError("these are the sandbox's accounts")
+        raise RefusedError(SANDBOX)
 
 
 def _check(form: Form) -> Callable[[Any], None]:

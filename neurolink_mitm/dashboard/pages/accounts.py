@@ -85,6 +85,7 @@ def account(view: View) -> Context:
         "gone": None,
         "row": pool.row_of(report, {}, seconds(view.status["now"])) if report else None,
         "source": SOURCES[named.source],
+        "serves_home": site.serves_home,
         "primary": named.label == site.config.routing.primary_account,
         "organization": entry and entry.organization_name,
         "plan": entry and entry.plan,
