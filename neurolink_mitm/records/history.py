@@ -55,6 +55,8 @@ class Question:
     step: str = "day"
     since: float | None = None
     until: float | None = None
+    shift: float | None = None
+    """Seconds that the range to compare with is earlier; None: just before this one."""
 
     @property
     def range(self) -> tuple[float | None, float | None]:
@@ -64,11 +66,12 @@ class Question:
 
     @property
     def before(self) -> tuple[float, float] | None:
-        """The range of the same length before."""
+        """The range of the same length to compare with."""
         since, until = self.range
         if since is None or until is None or until <= since:
             return None
-        return 2 * since - until, since
+        shift = until - since if self.shift is None else self.shift
+        return since - shift, until - shift
 
 
 @dataclass(slots=True)

@@ -55,7 +55,7 @@ def test_what_is_shown(dashboard: Served) -> None:
             return response.text
 
         usual = page()
-        assert "Compared with the 7 days before: 3 times as many requests" in usual
+        assert "Compared with the 7 days before, up to this time: 3 times as many requests" in usual
         assert "75\u202f%" in usual, "the hit rate"
         assert "/requests?account=a&amp;since=" in usual
         for by in ("account", "model", "session", "agent", "client", "outcome", HOSTILE):
@@ -81,7 +81,8 @@ def test_days_with_many_rows_are_read_while_one_looks(
     dashboard: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(summing, "WORTH_A_ROLLUP", 10)
-    yesterday, today = time.time() - 86400, time.time() - 60
+    today = time.time() - 60
+    yesterday = today - 86400
     write(dashboard.home.logs, {"timestamp": iso(yesterday)}, {"timestamp": iso(today)})
     with dashboard.signed_in() as client:
         first = client.get("/parts/history").text

@@ -77,7 +77,8 @@ def history(view: View) -> Context:
     step = wanted.get("step")
     if step not in STEPS:
         step = "hour" if since is not None and (until or now) - since <= HOURLY else "day"
-    asked = Question(str(by), str(step), since, until)
+    shift = None if zoom else DAY * DAYS.get(str(kind), 1)
+    asked = Question(str(by), str(step), since, until, shift)
     found = answer(view.site.home.logs, asked)
     palette = _palette(view, found, str(by))
     progress = builder_of(view.site.home.logs).build(found.reading.unread)
@@ -158,8 +159,8 @@ def _comparison(now: Numbers, before: Numbers | None, zoom: Range | None, kind: 
     """Return what is different from the range before, in words."""
     if before is None or not before.requests:
         return []
-    names = {"today": "yesterday up to this time", "24h": "the 24 hours before", "7d": "the 7 days before",
-             "30d": "the 30 days before"}  # fmt: skip
+    names = {"today": "yesterday up to this time", "24h": "the 24 hours before",
+             "7d": "the 7 days before, up to this time", "30d": "the 30 days before, up to this time"}  # fmt: skip
     than = "the same length of time before" if zoom else names[kind]
     words = [
         f"{_change(now.requests, before.requests)} requests",

@@ -60,7 +60,7 @@ function options(data, width) {
         y: { range: (_, __, max) => (data.unit === "share" ? [0, 1] : uPlot.rangeNum(0, max || 1, 0.1, true)) },
       },
       axes: [
-        { stroke: text, grid: { show: false }, ticks: grid, values: axisTimes(data.step) },
+        { stroke: text, grid: { show: false }, ticks: grid, space: 80, values: axisTimes(data.step) },
         { stroke: text, grid, ticks: { show: false }, size: 58, values: (_, splits) => splits.map(write) },
       ],
       series: [{ value: (_, at) => (at === null ? "" : timeOf(at, data.step)), label: data.step === 3600 ? "Hour" : "Day" }, ...series],
