@@ -124,11 +124,13 @@ def clean(directory: Path, limits: Logging, now: float, breathe: Breathe = lambd
 
 
 def write_rollups(directory: Path, breathe: Breathe = lambda _: None) -> None:
-    """Bring the roll-ups of all days up to their rows."""
+    """Bring the roll-ups of all days up to their rows; broken ones of days without rows are set aside."""
     failed: list[OSError] = []
-    for day in sorted(_days_with_rows(directory)):
+    days = _days_with_rows(directory)
+    for day in sorted(days | rollup_files.days(directory)):
+        outdated = rollup_files.is_stale if day in days else rollup_files.is_broken
         try:
-            if rollup_files.is_stale(directory, day):
+            if outdated(directory, day):
                 rollup_files.refresh(directory, day, breathe)
         except (Timeout, BrokenError):
             pass  # another process does it; or a later version has done it

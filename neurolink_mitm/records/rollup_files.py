@@ -250,6 +250,19 @@ def refresh(logs: Path, day: date, breathe: Breathe = lambda _: None) -> None:
         _refresh(logs, day, breathe)
 
 
+def is_broken(logs: Path, day: date) -> bool:
+    """Whether the roll-up of a day has no header that can be read."""
+    try:
+        RollupReader(logs, day).__exit__()
+    except NewerError:
+        return False
+    except BrokenError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _locked(logs: Path) -> FileLock:
     files.private_directory(logs / FOLDER)
     return files.locked(logs / FOLDER / "rollups")

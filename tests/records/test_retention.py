@@ -225,6 +225,19 @@ def test_on_a_full_disk_rows_make_room_for_their_sums(
     assert summed(tmp_path) == {"2026-11-20": 1}
 
 
+@pytest.mark.parametrize("content", ["", '{"version":1', '{"version":0}'])
+def test_a_broken_roll_up_without_rows_is_set_aside(tmp_path: Path, content: str) -> None:
+    rows(tmp_path, "2026-11-20")
+    clean(tmp_path, Logging(max_age_days=1), NOW)
+    path = tmp_path / "rollups" / "2026-11-20.json"
+    path.write_text(content)
+    rows(tmp_path, "2026-11-23")
+    clean(tmp_path, Logging(max_age_days=1), NOW)
+    [aside] = path.parent.glob("2026-11-20.json.corrupt-*")
+    assert aside.read_text() == content
+    assert summed(tmp_path) == {"2026-11-23": 1}
+
+
 def test_rows_of_a_later_versions_roll_up_are_deleted(tmp_path: Path) -> None:
     rows(tmp_path, "2026-11-20")
     (tmp_path / "rollups").mkdir()
