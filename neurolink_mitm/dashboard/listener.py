@@ -25,7 +25,7 @@ logger = logging.getLogger("neurolink.dashboard")
 
 NEXT_PORTS = 20
 """Ports that are tried after the configured one."""
-BACKLOG = 64
+BACKLOG = 32
 STOP_SECONDS = 3.0
 TAKEN = (errno.EADDRINUSE, errno.EACCES)
 """Another port may do."""

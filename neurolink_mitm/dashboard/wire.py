@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
+from neurolink_mitm.core.redact.text import redact
 from neurolink_mitm.dashboard.guard import HEADERS
+from neurolink_mitm.dataplane.descriptors import FEWEST, clients_within, is_shortage, raise_limit
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+logger = logging.getLogger("neurolink.dashboard")
+
 MAX_CONNECTIONS = 128
-"""Twenty browsers with all their connections; they are descriptors that flows can't have."""
+"""Twenty browsers with all their connections; fewer where the system allows only few descriptors, which flows need."""
+BACKLOG = 32
+"""Connections that wait to be accepted, and that one turn of the loop accepts before any of them is counted."""
 REQUEST_SECONDS = 10.0
 """Until a request is whole."""
 UNREAD_SECONDS = 10.0
@@ -70,7 +77,7 @@ class Http(Reading, H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
-        if len(self.connections) > MAX_CONNECTIONS:
+        if len(self.connections) > most_connections():
             transport.abort()
         self._watch()
 
@@ -117,6 +124,17 @@ class WebSocket(Reading, WSProtocol):
     """A WebSocket."""
 
 
+def most_connections() -> int:
+    return min(MAX_CONNECTIONS, max(FEWEST, clients_within(raise_limit()) // 4))
+
+
+def on_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what the loop can't do, but for want of descriptors: it accepts again a second later."""
+    error = context.get("exception")
+    if not is_shortage(error):
+        logger.error("%s: %s", context.get("message"), redact(repr(error)))
+
+
 def configured(app: ASGIApp) -> uvicorn.Config:
     """Return uvicorn's settings. Its log is off: it tells of queries, and each broken request would be a line."""
     return uvicorn.Config(
@@ -130,6 +148,7 @@ def configured(app: ASGIApp) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,  # by default uvicorn believes what loopback sends as x-forwarded-*
         server_header=False,
+        backlog=BACKLOG,
         date_header=False,
         ws_max_size=64 * 1024,
         ws_per_message_deflate=False,  # a few bytes could become many in memory
@@ -153,6 +172,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(on_error)
         await super().startup(sockets)
 
     async def main_loop(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
@@ -156,3 +158,24 @@ def test_it_stops_whatever_its_clients_do(
         assert read_to_end(idle) == b""
     for each in (idle, live, stuck):
         each.close()
+
+
+@pytest.mark.parametrize(("limit", "most"), [(65_536, 128), (256, 24), (100, 8), (1, 8)], ids=str)
+def test_descriptors_are_left_for_flows(
+    monkeypatch: pytest.MonkeyPatch, limit: int, most: int
+) -> None:
+    monkeypatch.setattr(wire, "raise_limit", lambda: limit)
+    assert wire.most_connections() == most
+
+
+def test_a_want_of_descriptors_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    """A scanner could cause thousands of tracebacks a second."""
+    loop = asyncio.new_event_loop()
+    short = OSError(errno.EMFILE, "Too many open files")
+    wire.on_error(loop, {"message": "socket.accept() out of system resource", "exception": short})
+    assert caplog.records == []
+    wire.on_error(loop, {"message": "odd", "exception": ValueError("x-api-key: sk-ant-api03-ours")})
+    loop.close()
+    [line] = [record.getMessage() for record in caplog.records]
+    assert line.startswith("odd: ValueError(")
+    assert "ours" not in line
