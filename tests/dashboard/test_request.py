@@ -10,9 +10,11 @@ import httpx
 import msgspec
 import pytest
 
+from neurolink_mitm.sandbox import Reply
+from neurolink_mitm.sandbox.server import SandboxServer
 from tests.dashboard.harness import Served
 from tests.dashboard.test_requests import HOSTILE, write
-from tests.flows.harness import CLAUDE_CODE, MODEL
+from tests.flows.harness import CLAUDE_CODE, message
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -146,19 +148,21 @@ def test_an_unknown_request(client: httpx.Client, id_: str) -> None:
     part(client, "side", id=id_)
 
 
-def test_a_request_in_flight(dashboard: Served, client: httpx.Client) -> None:
-    body = {
-        "model": MODEL,
-        "max_tokens": 9,
-        "stream": True,
-        "messages": [{"role": "user", "content": "hi"}],
-    }
+def test_a_request_in_flight(
+    dashboard: Served, client: httpx.Client, upstream: SandboxServer
+) -> None:
+    upstream.script("a", Reply(429, headers={"retry-after": "9"}))
+    upstream.script("b", Reply(stall_after=4))
     url = f"{dashboard.proxy.url}/v1/messages"
-    with httpx.stream("POST", url, json=body, headers=CLAUDE_CODE, trust_env=False) as response:
-        id_ = response.headers["x-neurolink-request-id"]
-        html = part(client, "request", id=id_)
-        assert "No such request" not in html or not dashboard.site.status()["requests"]
-        response.read()
+    with httpx.stream(
+        "POST", url, json=message(), headers=CLAUDE_CODE, trust_env=False
+    ) as response:
+        chunks = response.iter_raw()
+        assert next(chunks)
+        html = part(client, "request", id=response.headers["x-neurolink-request-id"])
+        part(client, "captured", id=response.headers["x-neurolink-request-id"])
+    for text in ("streaming", "under way", "429 rate_limit_error", "bar-failed", "load delay:1s"):
+        assert text in html
 
 
 @pytest.mark.real("browser")

@@ -92,6 +92,7 @@ def _as_rows(live: Row, now: float) -> tuple[dict[str, Any], list[dict[str, Any]
             "provider": each["provider"],
             "responseStatus": each["status"],
             "errorType": each["errorType"],
+            "ended": each["endedAt"] is not None,
             "connectMs": each["connectMs"],
             "waitMs": each["waitMs"],
             "durationMs": _ms_between(each["since"], each["endedAt"])
@@ -237,6 +238,7 @@ def side(view: View) -> Context:
     base = {
         "id": _id(view),
         "number": number,
+        "title": _title(row) if row else "",
         "at": at,
         "plain": one_line,
         "controls": escape_controls,
