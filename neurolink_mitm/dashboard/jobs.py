@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neurolink_mitm.dashboard.failures import log_failure
+from neurolink_mitm.dataplane.threads import short_switch_interval
 
 KEPT = 12
 """Results that are kept."""
@@ -87,7 +88,7 @@ class Jobs:
 
     def _run(self, job: Job, turn: threading.Lock, work: Callable[[Job], Any]) -> None:
         try:
-            with turn:
+            with turn, short_switch_interval():
                 job.result = work(job)
         except StoppedError:
             job.failed = True
