@@ -21,6 +21,8 @@ from neurolink_mitm.dashboard.site import Report, Site
 
 FEW = 12
 """Accounts that are shown in full whatever their state; of more, ready ones are folded."""
+NOT_ASKED = "not asked: "
+"""How `explain` begins where no account is a matter, as in passthrough mode."""
 NEARLY = 0.8
 """Share of a window from which on it is marked."""
 
@@ -181,6 +183,8 @@ def state_of(account: Report, explained: Report) -> State:
         word, _, rest = reason.removeprefix("disabled: " if needs_login else "").partition(": ")
         return State(word, "idle" if word == "not enabled" else "bad", rest)
     if explained and not explained["usable"]:
+        if explained["reason"].startswith(NOT_ASKED):
+            return State("not asked", "idle", explained["reason"].removeprefix(NOT_ASKED))
         return State("waiting", "warn", explained["reason"], until=explained["until"])
     return State("ready", "good")
 

@@ -86,10 +86,13 @@ def test_the_mark_changes_with_what_is_shown(tmp_path: Path) -> None:
         ({"reason": "disabled: needs login: its refresh token was refused"}, {},
          ("needs login", "bad", "its refresh token was refused", None, None)),
         ({"reason": "not enabled"}, {}, ("not enabled", "idle", "", None, None)),
+        ({}, {"usable": False, "reason": "not asked: passthrough"},
+         ("not asked", "idle", "passthrough", None, None)),
         ({}, {"usable": False, "reason": "2 in flight, the most", "until": SOON},
          ("waiting", "warn", "2 in flight, the most", None, SOON)),
     ],
-    ids=["ready", "paused", "cooling", "used up", "ends", "a family", "login", "disabled", "refused", "off", "busy"],
+    ids=["ready", "paused", "cooling", "used up", "ends", "a family", "login", "disabled", "refused",
+         "off", "passthrough", "busy"],
 )  # fmt: skip
 def test_the_state_of_an_account_is_a_word_and_why(
     account: dict[str, Any], explained: dict[str, Any], expected: tuple[str | None, ...]
