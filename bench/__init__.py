@@ -10,6 +10,8 @@ same in the form of another API,
 `measure`), the first byte of a distant upstream (`distance`), many slow streams (`slow`). `samples` and
 `summary` condense the figures, `targets` judges, `report` prints.
 
+`python -m bench.many_rows` is apart from it: it writes a month of logs, and measures how long their sums take.
+
 With `--options` also NeuroLink with and without its options; with `--against FOLDER` also an earlier
 NeuroLink.
 """
