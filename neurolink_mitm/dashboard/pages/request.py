@@ -67,7 +67,7 @@ def _id(view: View) -> str:
 
 
 def _in_flight(view: View, id_: str) -> Row | None:
-    rows = view.status.get("requests", ())
+    rows = view.in_flight.get("requests", ())
     return next((row for row in rows if row["requestId"] == id_), None)
 
 

@@ -56,7 +56,7 @@ def requests(view: View) -> Context:
         ],
         "faults": faults,
         "newest": newest if place is None else "",
-        "accounts": [each["label"] for each in view.status["stats"]["accounts"]],
+        "accounts": [each.label for each in view.site.runtime.pool.accounts],
         "statuses": STATUSES,
         "max_age_days": view.site.config.logging.max_age_days,
         "later": _link(wanted) if place else None,
