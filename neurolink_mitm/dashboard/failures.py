@@ -1,4 +1,4 @@
-"""Logs what has failed. The text of an exception may hold what a form held."""
+"""What fails while a page is made: it is logged, without what a form held."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import traceback
 from neurolink_mitm.core.redact.text import redact
 
 logger = logging.getLogger("neurolink.dashboard")
+
+
+class BusyError(Exception):
+    """The loop of the flows does not answer."""
 
 
 def log_failure(what: str) -> None:

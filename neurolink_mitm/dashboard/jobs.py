@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from neurolink_mitm.dashboard.failures import log_failure
+from neurolink_mitm.dashboard.failures import BusyError, log_failure
 from neurolink_mitm.dataplane.threads import short_switch_interval
 
 KEPT = 12
@@ -90,7 +90,7 @@ class Jobs:
         try:
             with turn, short_switch_interval():
                 job.result = work(job)
-        except StoppedError:
+        except (StoppedError, BusyError):  # the next one who asks begins anew
             job.failed = True
         except Exception:
             log_failure(f"the dashboard can't do this: {job.name}")

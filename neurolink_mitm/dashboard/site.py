@@ -22,6 +22,7 @@ from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.status.held import held_report
 from neurolink_mitm.core.status.in_flight import InFlight, all_shown
 from neurolink_mitm.core.status.status import begin_report
+from neurolink_mitm.dashboard.failures import BusyError as BusyError
 from neurolink_mitm.dashboard.forgotten import Forgotten
 from neurolink_mitm.dashboard.jobs import Jobs
 from neurolink_mitm.dashboard.rates import Rates
@@ -34,10 +35,6 @@ VISITOR: ContextVar[str] = ContextVar("visitor", default="")
 """The name of the session whose request is answered; it says nothing about the session's halves."""
 LIMIT = 5.0
 """Seconds that the loop of the flows may take to answer."""
-
-
-class BusyError(Exception):
-    """The loop of the flows does not answer."""
 
 
 @dataclass

@@ -158,10 +158,8 @@ def test_what_comes_from_outside_is_text_on_all_pages(dashboard: Served) -> None
             html = asked(client, name, {})
             shown += html
             fields = sorted(Markup(html).names | {"id", "q", "account", "model", "page"})
-            for text in (EVIL, ODD, "1e308", "../../etc/passwd"):
+            for text in (EVIL, ODD, "1e308", "-1", "../../etc/passwd"):
                 asked(client, name, dict.fromkeys(fields, text))
-            for field in fields:
-                asked(client, name, {field: "-1"})
             asked(client, name, {fields[0]: LONG[:9_000]})
     assert "&lt;nlevil" in shown, "what was to be seen was not"
 

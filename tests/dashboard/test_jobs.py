@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from neurolink_mitm.dashboard.failures import BusyError
 from neurolink_mitm.dashboard.jobs import KEPT, Job, Jobs
 from tests.fakes import NOW
 
@@ -39,6 +40,14 @@ def test_a_failure_is_no_result(caplog: pytest.LogCaptureFixture) -> None:
     job = finished(Jobs(lambda: NOW).start("a", lambda job: 1 / 0))
     assert (job.failed, job.result) == (True, None)
     assert "the dashboard can't do this: a" in caplog.text
+
+
+def test_a_proxy_that_stops_is_no_failure_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    def work(job: Job) -> None:
+        raise BusyError("the proxy is stopping")
+
+    job = finished(Jobs(lambda: NOW).start("a", work))
+    assert (job.failed, caplog.records) == (True, [])
 
 
 def test_a_stop_ends_them() -> None:
