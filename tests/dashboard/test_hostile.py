@@ -125,7 +125,7 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         with served(Proxy(pool), place) as running:
             write_rows(running.home.logs)
             runtime = running.proxy.runtime
-            runtime.config_errors, runtime.config_path = (EVIL, ODD), EVIL
+            runtime.config_errors, runtime.config_path = (EVIL, ODD), str(place / EVIL)
             upstream.script("e", Reply(stall_after=4, chunk_text=EVIL), Reply(403, message=EVIL))
             with httpx.Client(trust_env=False, timeout=LIMIT, headers=HEADERS) as client:
                 body = message(metadata={"user_id": EVIL})
