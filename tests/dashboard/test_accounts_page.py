@@ -17,8 +17,8 @@ from neurolink_mitm.core.logs.audit import Actor
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.dashboard.page import View
 from neurolink_mitm.dashboard.pages import PAGES
-from neurolink_mitm.dashboard.parts import Parts
 from neurolink_mitm.dashboard.render import environment
+from neurolink_mitm.dashboard.web.parts import Parts
 from tests.dashboard.harness import Served, served
 from tests.flows.harness import Proxy, account
 

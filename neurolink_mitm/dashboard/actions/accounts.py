@@ -28,10 +28,10 @@ from neurolink_mitm.core.pool.accounts import Account, unknown_account
 from neurolink_mitm.core.pool.pauses import Pause, pause_reason, utc
 from neurolink_mitm.core.pool.persisted import PersistedState
 from neurolink_mitm.core.settings.values import Routing
-from neurolink_mitm.dashboard.account import SANDBOX, why_not
 from neurolink_mitm.dashboard.action import Action, Done, Form, RefusedError, Undo
 from neurolink_mitm.dashboard.actions.refusals import MEANWHILE, refusals
 from neurolink_mitm.dashboard.site import Site
+from neurolink_mitm.dashboard.views.account import SANDBOX, why_not
 
 REFRESH = ("account", "add-account", "changes")
 """The parts that show an account and are not live."""

@@ -22,8 +22,8 @@ from neurolink_mitm.config.show import differences
 from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.core.settings.values import Config, Strategy
 from neurolink_mitm.dashboard.action import Action, Done, Form, RefusedError, Undo
-from neurolink_mitm.dashboard.config_view import changes_of, history_of
 from neurolink_mitm.dashboard.site import Site
+from neurolink_mitm.dashboard.views.config_view import changes_of, history_of
 from neurolink_mitm.dataplane.threads import short_switch_interval
 
 TAKEN_OVER_SECONDS = 8.0

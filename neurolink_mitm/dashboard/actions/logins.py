@@ -9,10 +9,10 @@ from neurolink_mitm.accounts.placement import Placement, place, place_again
 from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.core.auth.credentials import PROVIDER, StoredAccount, check_label
 from neurolink_mitm.core.redact.text import redact
-from neurolink_mitm.dashboard.account import SANDBOX, why_not
 from neurolink_mitm.dashboard.action import Action, Done, Form, RefusedError, Undo
 from neurolink_mitm.dashboard.actions.refusals import refusals
 from neurolink_mitm.dashboard.site import Site
+from neurolink_mitm.dashboard.views.account import SANDBOX, why_not
 
 if TYPE_CHECKING:  # slow to import: only who logs in pays for it
     from neurolink_mitm.adapters.oauth_client import OAuthClient

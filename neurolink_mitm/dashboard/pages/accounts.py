@@ -11,10 +11,10 @@ from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.logs.timestamps import seconds
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.text import redact
-from neurolink_mitm.dashboard import pool
-from neurolink_mitm.dashboard.account import SOURCES, refusals_of
 from neurolink_mitm.dashboard.page import Context, Page, Part, View
 from neurolink_mitm.dashboard.site import Site
+from neurolink_mitm.dashboard.views import pool
+from neurolink_mitm.dashboard.views.account import SOURCES, refusals_of
 from neurolink_mitm.records.audit import changes
 
 CHANGES = 12

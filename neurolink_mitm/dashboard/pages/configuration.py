@@ -3,13 +3,13 @@ from __future__ import annotations
 import re
 
 from neurolink_mitm.config.proposal import file_of
-from neurolink_mitm.dashboard.config_view import (
+from neurolink_mitm.dashboard.page import Context, Page, Part, View
+from neurolink_mitm.dashboard.views.config_view import (
     checked_form,
     chosen_accounts,
     env_file,
     last_version,
 )
-from neurolink_mitm.dashboard.page import Context, Page, Part, View
 
 _MAIL = re.compile(r"[^\s\"'@]+@[\w.-]+")
 

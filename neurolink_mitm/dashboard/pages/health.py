@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from neurolink_mitm.dashboard.health import machine as read_machine
-from neurolink_mitm.dashboard.health import parts
 from neurolink_mitm.dashboard.jobs import Job
 from neurolink_mitm.dashboard.page import Context, Page, Part, View
+from neurolink_mitm.dashboard.views.health import machine as read_machine
+from neurolink_mitm.dashboard.views.health import parts
 
 LEVELS = {"fail": "bad", "warn": "warn", "ok": "good"}
 """Levels of the doctor's findings, the worst first, and how they look."""

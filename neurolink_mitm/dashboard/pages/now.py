@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from neurolink_mitm.core.auth.access import WILDCARDS
 from neurolink_mitm.core.logs.rows import RequestRow
-from neurolink_mitm.dashboard.live_requests import lines
 from neurolink_mitm.dashboard.page import Context, Page, Part, View
-from neurolink_mitm.dashboard.pool import pool, pool_mark
 from neurolink_mitm.dashboard.site import Site
+from neurolink_mitm.dashboard.views.live_requests import lines
+from neurolink_mitm.dashboard.views.pool import pool, pool_mark
 
 
 def live_requests(view: View) -> Context:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from neurolink_mitm.core.auth.client_keys import digest
-from neurolink_mitm.dashboard.access import (
+from neurolink_mitm.dashboard.web.access import (
     LINK_SECONDS,
     MAX_LINKS,
     MAX_SESSIONS,

@@ -19,12 +19,12 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.core.auth.client_keys import digest
 from neurolink_mitm.core.settings.dashboard import Dashboard as Settings
 from neurolink_mitm.core.settings.values import Config
-from neurolink_mitm.dashboard.listener import FAILED, NEXT_PORTS, OFF, Dashboard, bind
 from neurolink_mitm.dashboard.site import Site
+from neurolink_mitm.dashboard.web.listener import FAILED, NEXT_PORTS, OFF, Dashboard, bind
 from tests.fakes import make_runtime
 from tests.flows.harness import LIMIT
 
-SERVER = "neurolink_mitm.dashboard.server"
+SERVER = "neurolink_mitm.dashboard.web.server"
 
 
 def configured(**settings: Any) -> Config:
@@ -56,7 +56,7 @@ async def visit(url: str | None) -> int:
 async def test_nothing_is_imported_before_the_first_visit() -> None:
     code = (
         "import sys, neurolink_mitm.app.wiring;"
-        "print([m for m in sys.modules if m in ('starlette', 'uvicorn', 'neurolink_mitm.dashboard.server')])"
+        "print([m for m in sys.modules if m in ('starlette', 'uvicorn', 'neurolink_mitm.dashboard.web.server')])"
     )
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=-1)
     output, _ = await process.communicate()
@@ -109,8 +109,8 @@ def importing(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threadi
                 raise AttributeError(name)
             begun.set()
             assert may_go_on.wait(LIMIT)
-            from neurolink_mitm.dashboard import wire
-            from neurolink_mitm.dashboard.guard import Guard
+            from neurolink_mitm.dashboard.web import wire
+            from neurolink_mitm.dashboard.web.guard import Guard
 
             async def app(scope: Any, receive: Any, send: Any) -> None:
                 await send({"type": "http.response.start", "status": 200, "headers": []})

@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from neurolink_mitm.dashboard import access, server
-from neurolink_mitm.dashboard.access import TRIES
 from neurolink_mitm.dashboard.action import Action, Done, Form, RefusedError, Undo
-from neurolink_mitm.dashboard.live import SIGNED_OUT
 from neurolink_mitm.dashboard.page import Part, View
-from neurolink_mitm.dashboard.parts import Parts
 from neurolink_mitm.dashboard.site import BusyError
+from neurolink_mitm.dashboard.web import access, server
+from neurolink_mitm.dashboard.web.access import TRIES
+from neurolink_mitm.dashboard.web.live import SIGNED_OUT
+from neurolink_mitm.dashboard.web.parts import Parts
 from neurolink_mitm.dataplane.threads import SHORT
 from tests.dashboard.harness import KEY_HEADER, Served
 from tests.dashboard.websocket import WebSocket

@@ -16,9 +16,9 @@ import pytest
 from starlette.types import Message
 from starlette.websockets import WebSocket as ServerSocket
 
-from neurolink_mitm.dashboard import live as module
-from neurolink_mitm.dashboard.access import Access, Session, digest
-from neurolink_mitm.dashboard.live import (
+from neurolink_mitm.dashboard.web import live as module
+from neurolink_mitm.dashboard.web.access import Access, Session, digest
+from neurolink_mitm.dashboard.web.live import (
     MAX_BROWSERS,
     MAX_STRANGERS,
     NOT_ASKED,
@@ -27,7 +27,7 @@ from neurolink_mitm.dashboard.live import (
     Live,
     news,
 )
-from neurolink_mitm.dashboard.parts import Fragment
+from neurolink_mitm.dashboard.web.parts import Fragment
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.dashboard.harness import Served

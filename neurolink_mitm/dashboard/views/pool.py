@@ -15,9 +15,9 @@ from neurolink_mitm.core.pool.limit_scope import WHOLE_ACCOUNT
 from neurolink_mitm.core.pool.windows import COMMON, REJECTED
 from neurolink_mitm.core.request.endpoints import described
 from neurolink_mitm.core.status.explain import preview_passthrough, preview_route
-from neurolink_mitm.dashboard.account import why_not
 from neurolink_mitm.dashboard.page import Context, View
 from neurolink_mitm.dashboard.site import Report, Site
+from neurolink_mitm.dashboard.views.account import why_not
 
 FEW = 12
 """Accounts that are shown in full whatever their state; of more, ready ones are folded."""

@@ -18,18 +18,18 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from neurolink_mitm.core.json_errors import UNREADABLE
-from neurolink_mitm.dashboard import wire
-from neurolink_mitm.dashboard.access import SESSION_SECONDS, Access, TooManyTriesError
 from neurolink_mitm.dashboard.action import Done, RefusedError
 from neurolink_mitm.dashboard.actions import ACTIONS
 from neurolink_mitm.dashboard.failures import log_failure
-from neurolink_mitm.dashboard.guard import KEY_HEADER, LIVE_PATH, Guard, cookie_name, session_of
-from neurolink_mitm.dashboard.live import Live
 from neurolink_mitm.dashboard.page import Page, View
 from neurolink_mitm.dashboard.pages import PAGES
-from neurolink_mitm.dashboard.parts import LiveParts, Parts
 from neurolink_mitm.dashboard.render import environment
 from neurolink_mitm.dashboard.site import VISITOR, BusyError, Site
+from neurolink_mitm.dashboard.web import wire
+from neurolink_mitm.dashboard.web.access import SESSION_SECONDS, Access, TooManyTriesError
+from neurolink_mitm.dashboard.web.guard import KEY_HEADER, LIVE_PATH, Guard, cookie_name, session_of
+from neurolink_mitm.dashboard.web.live import Live
+from neurolink_mitm.dashboard.web.parts import LiveParts, Parts
 from neurolink_mitm.dataplane.threads import short_switch_interval
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from neurolink_mitm.core.auth.access import OWN_SITES, hostname
 from neurolink_mitm.core.auth.loopback import is_loopback
-from neurolink_mitm.dashboard.access import Access, Session
 from neurolink_mitm.dashboard.failures import log_failure
+from neurolink_mitm.dashboard.web.access import Access, Session
 
 KEY_HEADER = "x-neurolink-key"
 LIVE_PATH = "/live"

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from neurolink_mitm.app.doctor import set_doctor
-from neurolink_mitm.dashboard.health import Machine, Row, parts
+from neurolink_mitm.dashboard.views.health import Machine, Row, parts
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.dashboard.harness import Served, served
 from tests.flows.harness import LIMIT, Proxy, account

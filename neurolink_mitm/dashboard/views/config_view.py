@@ -18,8 +18,8 @@ from neurolink_mitm.config.proposal import (
     undoable,
 )
 from neurolink_mitm.core.settings.errors import ConfigError
-from neurolink_mitm.dashboard.config_form import Field, Filled, Section, filled, sections
 from neurolink_mitm.dashboard.site import Site
+from neurolink_mitm.dashboard.views.config_form import Field, Filled, Section, filled, sections
 from neurolink_mitm.dataplane.threads import short_switch_interval
 
 if TYPE_CHECKING:

@@ -22,10 +22,10 @@ from anyio import CapacityLimiter, to_thread
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from neurolink_mitm.core.json_errors import UNREADABLE
-from neurolink_mitm.dashboard.access import Access, Session
 from neurolink_mitm.dashboard.failures import log_failure
-from neurolink_mitm.dashboard.guard import session_of
-from neurolink_mitm.dashboard.parts import Fragment, LiveParts
+from neurolink_mitm.dashboard.web.access import Access, Session
+from neurolink_mitm.dashboard.web.guard import session_of
+from neurolink_mitm.dashboard.web.parts import Fragment, LiveParts
 
 EVERY = 0.2
 """Seconds between two looks at the proxy."""

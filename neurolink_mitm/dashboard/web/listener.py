@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from neurolink_mitm.core.auth.loopback import is_loopback
 from neurolink_mitm.core.settings.dashboard import Dashboard as Settings
 from neurolink_mitm.core.settings.values import Config
-from neurolink_mitm.dashboard.access import Access
 from neurolink_mitm.dashboard.failures import log_failure
 from neurolink_mitm.dashboard.site import Site
+from neurolink_mitm.dashboard.web.access import Access
 from neurolink_mitm.dataplane.threads import short_switch_interval
 
 if TYPE_CHECKING:
-    from neurolink_mitm.dashboard.server import Server
+    from neurolink_mitm.dashboard.web.server import Server
 
 logger = logging.getLogger("neurolink.dashboard")
 
@@ -163,7 +163,7 @@ class Listener:
         try:
             with short_switch_interval():
                 # here, since a web framework takes a third of a second and some megabytes
-                from neurolink_mitm.dashboard.server import Server
+                from neurolink_mitm.dashboard.web.server import Server
 
                 server = Server(self._site, self.access)
             with self._lock:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from neurolink_mitm.dashboard.guard import HEADERS, LARGEST_BODY
 from neurolink_mitm.dashboard.pages import PAGES
+from neurolink_mitm.dashboard.web.guard import HEADERS, LARGEST_BODY
 from tests.dashboard.harness import Served, served
 from tests.dashboard.raw import HANDSHAKE, ask
 from tests.flows.harness import Proxy

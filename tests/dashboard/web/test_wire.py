@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from neurolink_mitm.dashboard import wire
+from neurolink_mitm.dashboard.web import wire
 from tests.dashboard.harness import KEY_HEADER, Served, served
 from tests.dashboard.raw import HANDSHAKE, connect, parsed
 from tests.flows.harness import Proxy, read_to_end

@@ -10,8 +10,8 @@ from neurolink_mitm.core.exchange import Exchange, Hold, Kind
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.failover.waiting import WaitingRoom
 from neurolink_mitm.core.status.in_flight import InFlight
-from neurolink_mitm.dashboard.live_requests import Line, Segment, lines
 from neurolink_mitm.dashboard.rates import Rate
+from neurolink_mitm.dashboard.views.live_requests import Line, Segment, lines
 from tests.fakes import NOW, make_account, make_attempt, make_exchange
 
 WORK, HOME = make_account("work"), make_account("home")

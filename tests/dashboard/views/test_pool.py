@@ -15,8 +15,8 @@ from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.windows import Window
 from neurolink_mitm.core.settings.values import Config, Routing
 from neurolink_mitm.dashboard.page import View
-from neurolink_mitm.dashboard.pool import FEW, forecast_of, pool_mark, rounded, state_of
 from neurolink_mitm.dashboard.site import Site
+from neurolink_mitm.dashboard.views.pool import FEW, forecast_of, pool_mark, rounded, state_of
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.dashboard.harness import Served, served

@@ -12,9 +12,9 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.core.settings.dashboard import Dashboard as Settings
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.dashboard.page import Page, Part, View
-from neurolink_mitm.dashboard.parts import STALE, Fragment, LiveParts, Parts
 from neurolink_mitm.dashboard.render import environment
 from neurolink_mitm.dashboard.site import BusyError, Site
+from neurolink_mitm.dashboard.web.parts import STALE, Fragment, LiveParts, Parts
 from tests.fakes import make_runtime
 
 

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 from neurolink_mitm.core.redact.text import redact
-from neurolink_mitm.dashboard.guard import HEADERS
+from neurolink_mitm.dashboard.web.guard import HEADERS
 from neurolink_mitm.dataplane.descriptors import FEWEST, clients_within, is_shortage, raise_limit
 
 if TYPE_CHECKING:

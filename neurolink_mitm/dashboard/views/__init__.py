@@ -1,0 +1,7 @@
+"""What pages show, made from reports and rows; templates only lay it out.
+
+- `pool`: the accounts as the page Now shows them; `account`: what can be done with one, and why not.
+- `live_requests`: the requests in flight.
+- `health`: how the parts of the proxy are, in words.
+- `config_form`: the configuration as a form; `config_view`: what its page shows.
+"""
