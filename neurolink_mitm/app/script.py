@@ -126,10 +126,11 @@ class MitmScript:
     def _settings() -> Settings:
         options = ctx.options
         mode = parsed_pool_mode(options.mode)
+        port = mode.listen_port(options.listen_port)
         return Settings(
             environ=os.environ,
             host=mode.listen_host(options.listen_host),
-            port=mode.listen_port(options.listen_port) or DEFAULT_PORT,
+            port=DEFAULT_PORT if port is None else port,
             config=Path(options.neurolink_config) if options.neurolink_config else None,
             env_file=Path(options.neurolink_env_file) if options.neurolink_env_file else None,
             strategy=options.neurolink_strategy or None,

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from neurolink_mitm.core.settings.dashboard import DASHBOARD_PORT
 from tests.cli.processes import ROOT, Program, Shell, port_of
 from tests.waiting import wait_until
 
@@ -90,6 +91,7 @@ def test_the_script_in_mitmdump_is_seen_and_stopped(shell: Shell, pool: Path) ->
     found = status(shell)
     assert found["pid"] == plain.pid
     assert httpx.get(f"{found['url']}/health").status_code == 200
+    assert port_of(found["dashboard"]["url"]) != DASHBOARD_PORT, "any free one, as asked for"
     beside, url = shell.serve("--sandbox")
     assert [each["program"] for each in status(shell)["proxies"]] == ["mitmdump", "neurolink"]
     asked = shell.run("proxy", "stop")
