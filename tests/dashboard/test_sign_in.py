@@ -59,8 +59,30 @@ def test_sign_out(dashboard: Served, browser: Browser) -> None:
         opened.expected.append("401")
         opened.page.wait_for_selector("#connection[data-state=live]")
         opened.page.get_by_role("button", name="Sign out").click()
-        opened.page.get_by_text("You are signed out").first.wait_for()
+        opened.page.wait_for_selector("#connection[data-state=out]")
+        opened.page.get_by_text("You are signed out").wait_for()  # once, and no part beside it
+        assert opened.page.locator(".part").count() == 0
         assert opened.page.evaluate("localStorage.length") == 0
+
+
+@pytest.mark.real("browser")
+def test_a_page_that_does_not_change_by_itself_says_that_the_session_has_ended(
+    dashboard: Served, browser: Browser
+) -> None:
+    """Also where the end is noticed by an action."""
+    from tests.dashboard.chromium import tab
+
+    with tab(browser, dashboard, "/accounts") as opened:
+        opened.expected.append("401")
+        page = opened.page
+        page.get_by_role("button", name="Manage").first.click()
+        pause = page.locator("#account-dialog").get_by_role("button", name="2 hours")
+        pause.wait_for()
+        page.context.clear_cookies()
+        pause.click()
+        page.get_by_text("You are signed out").wait_for()
+        assert page.locator("dialog[open], .part, .toast").count() == 0
+        assert page.locator("#connection").inner_text() == "signed out"
 
 
 ATTACKS = """<!doctype html><title>evil</title><body><script>

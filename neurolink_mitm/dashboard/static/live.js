@@ -106,11 +106,22 @@ async function refresh(part) {
   else if (response.status !== 204) await htmx.swap({ sourceElement: part, target: part, swap: "outerMorph", text, transition: false });
 }
 
+// without a session nothing is seen, and each page says so once
 function signedOut(html) {
   stopPolling();
-  document.getElementById("parts").innerHTML = html; // without a session nothing is seen
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  for (const part of document.querySelectorAll(".part")) part.remove();
+  document.getElementById("parts").innerHTML = html;
+  connection.hidden = false;
   show("out");
 }
+
+document.addEventListener("htmx:after:request", (event) => {
+  const { ctx } = event.detail;
+  if (ctx.response.status !== 401) return;
+  event.preventDefault();
+  signedOut(ctx.text);
+});
 
 // --- the page is seen again, or was asleep
 
