@@ -69,6 +69,8 @@ def check_change(change: Change) -> None:
     for text in _texts(change.value):
         if "${" in text:
             raise NotAllowedError(f"{change}: ${{…}} reads a variable: write that in the file only")
+        if "//" in text:  # LiteLLM asks the host that a model like huggingface/https://… names
+            raise NotAllowedError(f"{change}: an address names a host: write that in the file only")
         if not text.isprintable():
             raise NotAllowedError(f"{change}: must be printable characters")
 

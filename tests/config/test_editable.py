@@ -55,6 +55,7 @@ def test_no_other_path_is_a_key(path: tuple[str, ...]) -> None:
     [
         "${ANTHROPIC_API_KEY}", "$${X}", "a\nnotify: {command: [sh]}", "a\u2028b", "\ud800", "\0", ["a", "${X:-y}"],
         [{"provider": "openai", "model": "${OPENAI_API_KEY}"}], [{"provider": "x", "${X}": "y"}],
+        [{"provider": "huggingface", "model": "https://example.com/v1"}], [{"from": "a", "to": "HTTP://example.com"}],
     ],
     ids=repr,
 )  # fmt: skip
