@@ -21,7 +21,6 @@ from neurolink_mitm.records.format import one_line
 from neurolink_mitm.records.row_reader import RequestFilter
 from neurolink_mitm.records.stats import (
     BY,
-    AttemptTimes,
     GroupSums,
     Stats,
     columns,
@@ -31,6 +30,7 @@ from neurolink_mitm.records.stats import (
     sparkline,
 )
 from neurolink_mitm.records.summing import sum_up
+from neurolink_mitm.records.sums import AttemptTimes
 
 WORTH_A_BAR = 20_000_000
 """Bytes from which on reading takes long enough for a progress bar."""

@@ -1,12 +1,12 @@
 """Reads the logs: rows, statistics, HAR, changes (`audit`), replay under another strategy; and deletes the old ones
 (`retention`).
 
-A replay takes rows as a `recording`, sends them again in `replay`, and says what that is worth in `estimate`;
-`what_if` reads the files for it.
+A replay makes a `recording` of rows (`recorder`) and sends its requests again (`replay`), to the accounts of
+`replay_pool` and against `recorded_limits`; `estimate` says what that is worth, `what_if` reads the files for it.
 
-Statistics are summed up (`summing`) from rows and from roll-ups, which are kept longer: the sums of a day (`rollups`)
-by quarters of an hour (`slots`) in a file (`rollup_files`); `rollup_builder` writes these while somebody looks at
-`history`.
+Statistics (`stats`, made of `sums`) are summed up (`summing`) from rows and from roll-ups, which are kept longer: the
+sums of a day (`rollups`) by quarters of an hour (`slots`) in a file (`rollup_files`); `rollup_builder` writes these
+while somebody looks at `history`.
 
 A request among millions is found by `request_search`, in blocks of `log_files`. `request_timeline`, `changes`,
 `answer_blocks` and `pretty_json` make what is logged of one request readable.

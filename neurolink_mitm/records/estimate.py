@@ -7,7 +7,8 @@ from typing import Any
 
 from neurolink_mitm.core.redact.text import redact, short
 from neurolink_mitm.records.recording import Recording
-from neurolink_mitm.records.replay import Outcome, Setting, accounts_of
+from neurolink_mitm.records.replay import Outcome
+from neurolink_mitm.records.replay_pool import Setting, accounts_of
 
 NAMED = 10
 """Accounts that an assumption names at most."""

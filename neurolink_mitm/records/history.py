@@ -21,17 +21,9 @@ from neurolink_mitm.records.rollup_files import RollupReader
 from neurolink_mitm.records.rollups import BrokenError
 from neurolink_mitm.records.row_reader import LoggedAttempt, LoggedRequest
 from neurolink_mitm.records.slots import SLOT, minute_of
-from neurolink_mitm.records.stats import (
-    REST,
-    WHOLE,
-    Numbers,
-    Quantiles,
-    Sums,
-    Times,
-    key_of,
-    section_of,
-)  # fmt: skip
+from neurolink_mitm.records.stats import REST, WHOLE, Times, key_of, section_of
 from neurolink_mitm.records.summing import Reading, sum_up
+from neurolink_mitm.records.sums import Numbers, Quantiles, Sums
 
 SHOWN = 30
 """Groups in the table; the others are one row."""

@@ -20,16 +20,13 @@ from neurolink_mitm.records.stats import (
     BY,
     REST,
     WHOLE,
-    AttemptTimes,
     Groups,
-    Numbers,
-    Quantiles,
-    Sums,
     Times,
     attempts_key,
     key_of,
     parent_of,
-)  # fmt: skip
+)
+from neurolink_mitm.records.sums import AttemptTimes, Numbers, Quantiles, Sums
 
 T = TypeVar("T")
 

@@ -11,8 +11,10 @@ from neurolink_mitm.core.pool.selection import STRATEGIES
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.records import log_files
 from neurolink_mitm.records.log_files import OnBytes
-from neurolink_mitm.records.recording import MOST_REQUESTS, NEAR, Recorder, Recording
-from neurolink_mitm.records.replay import Outcome, Replay, Setting, recorded
+from neurolink_mitm.records.recorder import MOST_REQUESTS, NEAR, Recorder
+from neurolink_mitm.records.recording import Recording
+from neurolink_mitm.records.replay import Outcome, Replay, recorded
+from neurolink_mitm.records.replay_pool import Setting
 
 FAMILIES = ("proxy", "proxy-attempts")
 NAMED = 10

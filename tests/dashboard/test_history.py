@@ -15,7 +15,8 @@ from neurolink_mitm.dashboard.pages import history
 from neurolink_mitm.records import rollup_files, summing
 from neurolink_mitm.records.rollups import Rollup, Source, encode
 from neurolink_mitm.records.slots import SLOT
-from neurolink_mitm.records.stats import WHOLE, Quantiles, Sums
+from neurolink_mitm.records.stats import WHOLE
+from neurolink_mitm.records.sums import Quantiles, Sums
 from tests.dashboard.harness import Served
 from tests.waiting import LIMIT
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import msgspec
 
 from neurolink_mitm.core.logs.rows import iso
-from neurolink_mitm.records.recording import Recorder, Recording
+from neurolink_mitm.records.recorder import Recorder
+from neurolink_mitm.records.recording import Recording
 from tests.fakes import NOW
 
 Row = dict[str, object]

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from neurolink_mitm.records.estimate import assumptions, best, outcome_report
-from neurolink_mitm.records.replay import Outcome, Setting, accounts_of, recorded
+from neurolink_mitm.records.replay import Outcome, recorded
+from neurolink_mitm.records.replay_pool import Setting, accounts_of
 from tests.records.rows_for_replay import asked, attempt, recording
 
 

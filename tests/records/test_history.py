@@ -12,7 +12,8 @@ from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.records import history, summing
 from neurolink_mitm.records.history import DRAWN, Answer, Question, answer, start_of
 from neurolink_mitm.records.rollup_files import path_of, refresh, remove_rows
-from neurolink_mitm.records.stats import REST, Numbers
+from neurolink_mitm.records.stats import REST
+from neurolink_mitm.records.sums import Numbers
 
 START = datetime(2026, 11, 20, tzinfo=UTC).timestamp()
 DAY = 86400.0

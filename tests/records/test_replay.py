@@ -10,7 +10,8 @@ from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.selection import STRATEGIES
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.records.recording import Recording
-from neurolink_mitm.records.replay import Outcome, Replay, Setting, accounts_of, recorded
+from neurolink_mitm.records.replay import Outcome, Replay, recorded
+from neurolink_mitm.records.replay_pool import Setting, accounts_of
 from tests.records.rows_for_replay import LIMITED_FOR_60, Row, asked, attempt, recording
 
 

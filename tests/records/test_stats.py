@@ -8,16 +8,8 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.records import stats as stats_module
 from neurolink_mitm.records.row_reader import LoggedAttempt, LoggedRequest
-from neurolink_mitm.records.stats import (
-    NO_KEY,
-    REST,
-    Quantiles,
-    Stats,
-    columns,
-    flat,
-    report,
-    sparkline,
-)
+from neurolink_mitm.records.stats import NO_KEY, REST, Stats, columns, flat, report, sparkline
+from neurolink_mitm.records.sums import Quantiles
 
 
 def seen(day: int = 9, hour: int = 8, **fields: Any) -> LoggedRequest:

@@ -8,7 +8,7 @@ from pathlib import Path
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.settings.values import Config, Routing
 from neurolink_mitm.records.log_files import OnBytes
-from neurolink_mitm.records.replay import Setting
+from neurolink_mitm.records.replay_pool import Setting
 from neurolink_mitm.records.what_if import compare, record, record_file, setting_of
 from tests.fakes import NOW
 from tests.records.rows_for_replay import asked, attempt

@@ -37,7 +37,7 @@ from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.core.shaping.outgoing import About, OutgoingRequest, RefusedError
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.core.status import status
-from neurolink_mitm.records.recording import Recorder
+from neurolink_mitm.records.recorder import Recorder
 from neurolink_mitm.records.replay import Replay, recorded
 from neurolink_mitm.records.row_reader import LoggedAttempt, LoggedRequest, RowReader
 from neurolink_mitm.records.stats import Stats, report

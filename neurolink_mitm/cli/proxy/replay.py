@@ -21,7 +21,7 @@ from neurolink_mitm.records.estimate import NUMBERS, assumptions, outcome_report
 from neurolink_mitm.records.format import one_line
 from neurolink_mitm.records.log_files import OnBytes
 from neurolink_mitm.records.recording import Recording
-from neurolink_mitm.records.replay import Setting
+from neurolink_mitm.records.replay_pool import Setting
 
 if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.cli.ui.tables import FittedTable

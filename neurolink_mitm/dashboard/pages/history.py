@@ -15,7 +15,8 @@ from neurolink_mitm.dashboard.page import Context, Page, Part, View
 from neurolink_mitm.dashboard.render import COLOURS, colours, count, ms, share, tokens, usd
 from neurolink_mitm.records.history import DRAWN, STEPS, Answer, Question, answer, start_of
 from neurolink_mitm.records.rollup_builder import RollupBuilder
-from neurolink_mitm.records.stats import NO_KEY, REST, Numbers, Sums
+from neurolink_mitm.records.stats import NO_KEY, REST
+from neurolink_mitm.records.sums import Numbers, Sums
 
 GROUPS = ("account", "model", "session", "agent", "client", "outcome")
 RANGES: Mapping[str, str] = {

@@ -3,5 +3,6 @@
 - `pool`: the accounts as the page Now shows them; `account`: what can be done with one, and why not.
 - `live_requests`: the requests in flight.
 - `health`: how the parts of the proxy are, in words.
-- `config_form`: the configuration as a form; `config_view`: what its page shows.
+- `config_form`: the configuration as a form; `filled_form`: what one that was sent changes; `config_view`: both, as
+  their page shows them.
 """

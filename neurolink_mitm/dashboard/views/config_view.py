@@ -19,7 +19,8 @@ from neurolink_mitm.config.proposal import (
 )
 from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.dashboard.site import Site
-from neurolink_mitm.dashboard.views.config_form import Field, Filled, Section, filled, sections
+from neurolink_mitm.dashboard.views.config_form import Field, Section, sections
+from neurolink_mitm.dashboard.views.filled_form import Filled, filled
 from neurolink_mitm.dataplane.threads import short_switch_interval
 
 if TYPE_CHECKING:

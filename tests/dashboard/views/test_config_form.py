@@ -5,7 +5,8 @@ import pytest
 from neurolink_mitm.config.document import parse
 from neurolink_mitm.config.editable import Change
 from neurolink_mitm.config.schema import entries
-from neurolink_mitm.dashboard.views.config_form import Field, Section, filled, sections
+from neurolink_mitm.dashboard.views.config_form import Field, Section, sections
+from neurolink_mitm.dashboard.views.filled_form import filled
 
 DOCUMENT = {
     "routing": {"hold": "${HOLD}", "passthrough-models": ["${M}", "b"], "daily-cap-usd": 1e16},

@@ -8,7 +8,7 @@ import pytest
 
 from neurolink_mitm.core.failover.ineligible import ALL_COOLING
 from neurolink_mitm.core.logs.rows import iso
-from neurolink_mitm.records.recording import Recorder
+from neurolink_mitm.records.recorder import Recorder
 from tests.fakes import NOW
 from tests.records.rows_for_replay import LIMITED_FOR_60, Row, asked, attempt, recording
 
