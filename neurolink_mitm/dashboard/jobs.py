@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,8 +13,6 @@ from neurolink_mitm.dataplane.threads import short_switch_interval
 
 KEPT = 12
 """Results that are kept."""
-PIECE, REST = 0.001, 0.001
-"""Seconds of work after which a job rests, and for how long: flows share the interpreter with it."""
 
 
 class StoppedError(Exception):
@@ -36,18 +33,16 @@ class Job:
     share: float = 0.0
     """How much of it is done, of 1."""
     ended: threading.Event = field(default_factory=threading.Event, repr=False)
-    _worked_since: float = field(default_factory=time.monotonic, repr=False)
 
     @property
     def running(self) -> bool:
         return not self.ended.is_set()
 
-    def rest(self) -> None:
-        """Let other threads go on, if it has worked for a while. Raises `StoppedError`."""
-        if time.monotonic() - self._worked_since >= PIECE:
-            if self.stopping.wait(REST):
-                raise StoppedError
-            self._worked_since = time.monotonic()
+    def advance(self, share: float) -> None:
+        """Note how much is done. Raises `StoppedError`."""
+        self.share = share
+        if self.stopping.is_set():
+            raise StoppedError
 
 
 class Jobs:

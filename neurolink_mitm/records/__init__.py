@@ -2,7 +2,8 @@
 (`retention`).
 
 A replay makes a `recording` of rows (`recorder`) and sends its requests again (`replay`), to the accounts of
-`replay_pool` and against `recorded_limits`; `estimate` says what that is worth, `what_if` reads the files for it.
+`replay_pool` and against `recorded_limits`; `estimate` says what that is worth. `what_if` reads the files for it,
+`estimator` does all of it in a process of its own.
 
 Statistics (`stats`, made of `sums`) are summed up (`summing`) from rows and from roll-ups, which are kept longer: the
 sums of a day (`rollups`) by quarters of an hour (`slots`) in a file (`rollup_files`); `rollup_builder` writes these

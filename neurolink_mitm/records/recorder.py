@@ -6,7 +6,7 @@ Rows may be torn, of an older version, or hold any number; one without a usable 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -33,8 +33,6 @@ LONGEST = 8 * 86_400.0
 
 MOST_USD, MOST_TOKENS, MOST_USED = 1e6, 10**9, 1e3
 
-PIECE = 200
-"""Rows from one pause to the next."""
 
 NEAR = 3600.0
 """Seconds around the time that is looked at: a request is not in it, but its attempts may be."""
@@ -95,10 +93,8 @@ class Recorder:
         since: float = -math.inf,
         until: float = math.inf,
         most: int = MOST_REQUESTS,
-        pause: Callable[[], object] = lambda: None,
     ) -> None:
-        """`pause` is called between pieces of a millisecond: other threads may have to go on."""
-        self._since, self._until, self._most, self._pause = since, until, most, pause
+        self._since, self._until, self._most = since, until, most
         self._asked: dict[str, Asked] = {}
         self._left_out: set[str] = set()
         """Ids of requests before or after that time."""
@@ -109,7 +105,7 @@ class Recorder:
         """What many requests have in common is held once."""
 
     def take_requests(self, lines: Iterable[bytes]) -> None:
-        for row in self._paced(self._reader.read(lines, LoggedRequest)):
+        for row in self._reader.read(lines, LoggedRequest):
             at = self._time(row.timestamp)
             if at is None or not row.requestId:
                 continue
@@ -119,7 +115,7 @@ class Recorder:
                 self._left_out.add(row.requestId)
 
     def take_attempts(self, lines: Iterable[bytes]) -> None:
-        for row in self._paced(self._reader.read(lines, LoggedAttempt)):
+        for row in self._reader.read(lines, LoggedAttempt):
             at = self._time(row.timestamp)
             if at is None or not row.requestId or not row.account or row.provider != ANTHROPIC:
                 continue
@@ -133,7 +129,7 @@ class Recorder:
 
     def finish(self) -> Recording:
         """Return what was recorded."""
-        asked = [each for each in self._paced(self._asked.values()) if self._complete(each)]
+        asked = [each for each in self._asked.values() if self._complete(each)]
         elsewhere = sum(each.fell and not each.tried for each in self._asked.values())
         self._asked.clear()
         self._same.clear()
@@ -142,12 +138,6 @@ class Recorder:
         _scope_limits(tried)
         types = {t.account: self._types.get(t.account, "api_key") for t in tried}
         return Recording(asked, tried, types, self._reader.bad, elsewhere, self._cut)
-
-    def _paced(self, items: Iterable[T]) -> Iterator[T]:
-        for number, item in enumerate(items):
-            if number % PIECE == 0:
-                self._pause()
-            yield item
 
     def _time(self, timestamp: str) -> float | None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,10 +38,9 @@ def record(
     until: float,
     progress: Progress = unseen,
     most: int = MOST_REQUESTS,
-    pause: Callable[[], object] = lambda: None,
 ) -> Recording:
-    """Read the requests from `since` to before `until` (seconds since the epoch), with a `pause` now and then."""
-    recorder = Recorder(since, until, most, pause)
+    """Read the requests from `since` to before `until` (seconds since the epoch)."""
+    recorder = Recorder(since, until, most)
     # a row is in the file of the day on which its request began or ended
     paths = [log_files.files(logs, family, since - NEAR, until + NEAR) for family in FAMILIES]
     with progress("reading", log_files.size([path for each in paths for path in each])) as on_bytes:

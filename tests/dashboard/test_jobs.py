@@ -55,7 +55,7 @@ def test_a_stop_ends_them() -> None:
 
     def work(job: Job) -> None:
         while True:
-            job.rest()
+            job.advance(0.5)
 
     job = jobs.start("a", work)
     jobs.stop()

@@ -1,26 +1,20 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
-from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.dashboard.actions import ACTIONS
 from neurolink_mitm.dashboard.jobs import Job
 from neurolink_mitm.dashboard.page import Context, Page, Part, View
 from neurolink_mitm.dashboard.site import Site
 from neurolink_mitm.records import what_if as records
-from neurolink_mitm.records.estimate import NUMBERS, assumptions, best, outcome_report
-from neurolink_mitm.records.log_files import OnBytes
+from neurolink_mitm.records.estimate import NUMBERS, best
+from neurolink_mitm.records.estimator import Task, estimate_in_process
 
 HOURS = (1, 6, 24, 72)
 DEFAULT = 24
 FRESH = 30.0
 """Seconds for which a result is shown to the next one who runs it, too."""
-MOST_REQUESTS = 100_000
-"""Requests that are replayed at most: they take memory in the proxy's process."""
-READING = 0.4
-"""Share of the time that reading takes."""
 TITLES = ("429s met", "Failovers", "Refused", "Paid", "List price", "Cache moved")
 
 
@@ -54,32 +48,9 @@ def _job(view: View, hours: int) -> Job:
 def estimate(site: Site, hours: int, job: Job) -> Mapping[str, Any]:
     """Return what the strategies would have done in the last hours."""
     setting = records.setting_of(site.config, site.on_loop(lambda: site.runtime.pool.accounts))
-
-    @contextmanager
-    def progress(what: str, total: int) -> Iterator[OnBytes]:
-        done = 0
-        begin, part = (0.0, READING) if what == "reading" else (READING, 1 - READING)
-
-        def advance(by: int) -> None:
-            nonlocal done
-            done += by
-            job.share = begin + part * done / max(1, total)
-            job.rest()
-
-        yield advance
-
     until = site.now()
-    recording = records.record(
-        site.home.logs, until - hours * 3600, until, progress, MOST_REQUESTS, job.rest
-    )
-    outcomes = records.compare(recording, setting, progress=progress)
-    return {
-        "since": iso(until - hours * 3600),
-        "until": iso(until),
-        "requests": len(recording.requests),
-        "reports": {name: outcome_report(outcome) for name, outcome in outcomes.items()},
-        "assumptions": list(assumptions(recording, setting)),
-    }
+    task = Task(str(site.home.logs), until - hours * 3600, until, setting)
+    return estimate_in_process(task, job.advance)
 
 
 def comparison(result: Mapping[str, Any], in_force: str) -> Mapping[str, Any]:
