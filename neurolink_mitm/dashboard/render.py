@@ -46,7 +46,7 @@ def environment() -> Environment:
     )
     made.filters |= {"count": count, "tokens": tokens, "ms": ms, "usd": usd, "share": share, "size": size,
                      "fraction": fraction, "percent": percent, "when": when, "since": since, "until": until,
-                     "due": due, "timed": timed,
+                     "due": due, "daytime": daytime, "timed": timed,
                      "account_colour": account_colour}  # fmt: skip
     made.globals |= {"version": __version__}
     return made
@@ -172,6 +172,11 @@ def until(moment: object) -> Markup:
 def due(moment: object) -> Markup:
     """Return a time to come, which the page shows with its day and what is left: `Tue 16:40 (in 2 h 5 min)`."""
     return _time(moment, "due")
+
+
+def daytime(moment: object) -> Markup:
+    """Return a time without its day, under the heading of which it stands."""
+    return _time(moment, "daytime")
 
 
 def timed(text: object) -> Markup:

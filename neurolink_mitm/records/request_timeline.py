@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 from neurolink_mitm.core.logs.timestamps import seconds
 from neurolink_mitm.records.attempt_times import Row, limited, parts_of
 
+Pieces = Sequence[tuple[str, float]]
+"""What follows one another: kinds, and milliseconds."""
 SMALLEST = 0.4
 """Per cent of the width that each bar has at least, or it would not be seen."""
 _STEPS = (1, 2, 5)
@@ -30,6 +34,11 @@ class Lane:
 
     bars: tuple[Bar, ...]
     attempt: Row | None = None
+
+    @property
+    def end(self) -> float:
+        """Where the last bar ends, in per cent."""
+        return self.bars[-1].start + self.bars[-1].width if self.bars else 0.0
 
     @property
     def text(self) -> str:
@@ -59,43 +68,51 @@ def timeline(request: Row | None, attempts: Sequence[Row]) -> Timeline | None:
     if not length:
         return None
     axis = _Axis(length)
-    first = starts[0] if starts else limited(own.get("responseTimeMs"))
-    held = bool(limited(own.get("heldMs")))
     lanes = (
-        _client(axis, own, first, held),
+        Lane(axis.bars(0, _client(own, list(zip(starts, ends, strict=True))))),
         *(Lane(axis.bars(start, _parts(row)), row) for start, row in zip(starts, attempts, strict=True)),
     )  # fmt: skip
     return Timeline(length, lanes, tuple((at, at / length * 100) for at in ticks(length)))
 
 
-def _client(axis: _Axis, request: Row, first: float, held: bool) -> Lane:
-    """Return the lane of what the client saw: held or queued, then waiting, then bytes."""
+def _client(request: Row, attempts: Sequence[tuple[float, float]]) -> Pieces:
+    """Return what the client saw: queued, held and waiting, then bytes. `attempts` are their starts and ends."""
     end = limited(request.get("responseTimeMs"))
     byte = min(limited(request.get("ttfbMs")), end) if request.get("ttfbMs") is not None else end
-    queue = min(first, byte)
-    parts = {"held" if held else "queue": queue, "waiting": byte - queue, "answer": end - byte}
-    return Lane(axis.bars(0, parts))
+    held = limited(request.get("heldMs"))
+    pieces: list[tuple[str, float]] = []
+    at = 0.0
+    for start, stop in (*attempts, (byte, byte)):
+        begin = min(max(start, at), byte)
+        if begin > at:  # it was held if it was held for most of that
+            idle = "waiting" if at else "queue"
+            pieces.append(("held" if held and begin - at > held / 2 else idle, begin - at))
+        at = min(max(stop, begin), byte)
+        pieces.append(("waiting", at - begin))
+    pieces.append(("answer", end - byte))
+    kinds = groupby(pieces, key=itemgetter(0))
+    return [(kind, sum(ms for _, ms in alike)) for kind, alike in kinds]
 
 
-def _parts(row: Row) -> Mapping[str, float]:
+def _parts(row: Row) -> Pieces:
     parts = parts_of(row)
     if parts is None:
-        return {}
+        return ()
     connect, tls, wait, rest = parts
-    failed = bool(row.get("errorType"))
-    return {"connect": connect, "tls": tls, "wait": wait, "failed" if failed else "stream": rest}
+    last = "failed" if row.get("errorType") else "stream"
+    return (("connect", connect), ("tls", tls), ("wait", wait), (last, rest))
 
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
     length: float
 
-    def bars(self, start: float, parts: Mapping[str, float]) -> tuple[Bar, ...]:
-        return tuple(self._bars(start, parts))
+    def bars(self, start: float, pieces: Pieces) -> tuple[Bar, ...]:
+        return tuple(self._bars(start, pieces))
 
-    def _bars(self, start: float, parts: Mapping[str, float]) -> Iterator[Bar]:
+    def _bars(self, start: float, pieces: Pieces) -> Iterator[Bar]:
         at = start
-        for kind, ms in parts.items():
+        for kind, ms in pieces:
             if ms > 0:
                 width = min(max(ms / self.length * 100, SMALLEST), 100)
                 place = min(at / self.length * 100, 100 - width)

@@ -46,6 +46,16 @@ def test_the_lane_of_a_request_that_was_held_and_never_sent() -> None:
     assert client == [("held", 0, 100)]
 
 
+def test_the_lane_of_a_request_that_was_held_between_two_attempts() -> None:
+    late = {**SERVED, "timestamp": "2026-11-22T08:00:00.700Z"}
+    client, *_ = places(
+        {**REQUEST, "responseTimeMs": 2000, "ttfbMs": 1000, "heldMs": 480}, FAILED, late
+    )
+    assert client == [
+        ("queue", 0, 5), ("waiting", 5, 5), ("held", 10, 25), ("waiting", 35, 15), ("answer", 50, 50),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(("request_row", "attempts"), [(None, []), ({"timestamp": BEGAN}, [])])
 def test_nothing_to_draw(
     request_row: dict[str, Any] | None, attempts: list[dict[str, Any]]

@@ -82,7 +82,8 @@ def _as_rows(live: Row, now: float) -> tuple[dict[str, Any], list[dict[str, Any]
         "sessionId": live["session"],
         "agentId": live["agent"],
         "outputTokens": live["outputTokens"],
-        **{name: live[name] for name in ("api", "model", "client", "account", "heldMs")},
+        "heldMs": live["heldMs"] + (_held_ms(live, now) if live["state"] == "held" else 0.0),
+        **{name: live[name] for name in ("api", "model", "client", "account")},
     }
     attempts = [
         {
@@ -101,6 +102,12 @@ def _as_rows(live: Row, now: float) -> tuple[dict[str, Any], list[dict[str, Any]
         for each in live["attempts"]
     ]
     return row, attempts
+
+
+def _held_ms(live: Row, now: float) -> float:
+    """Return how long a request is held by now: since its latest attempt."""
+    ends = [each["endedAt"] for each in live["attempts"]]
+    return max(0.0, (now - _seconds(max(filter(None, ends), default=live["since"]))) * 1000)
 
 
 def _seconds(timestamp: str) -> float:

@@ -3,15 +3,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from urllib.parse import urlencode
 
 from neurolink_mitm.core.exchange import Outcome
-from neurolink_mitm.core.logs.timestamps import local_hour, parse_time
+from neurolink_mitm.core.logs.timestamps import parse_time
 from neurolink_mitm.dashboard.page import Context, Page, Part, View
 from neurolink_mitm.records import log_files
-from neurolink_mitm.records.request_search import ListedRequest, Place, Query, find
+from neurolink_mitm.records.request_search import Place, Query, find
 from neurolink_mitm.records.row_reader import RequestFilter, TimeRange
 
 FIELDS: Mapping[str, str] = {
@@ -62,11 +61,10 @@ def requests(view: View) -> Context:
         "later": _link(wanted) if place else None,
     }
     if faults:
-        return {**base, "days": [], "results": None, "older": None, "empty": False}
+        return {**base, "results": None, "older": None, "empty": False}
     results = find(view.site.home.logs, query_of(wanted, view.site.now()), place)
     older = _link({**wanted, "at": str(results.next)}) if results.next else None
-    days = [(day, list(rows)) for day, rows in groupby(results.rows, _local_day)]
-    return {**base, "days": days, "results": results, "older": older, "empty": not newest}
+    return {**base, "results": results, "older": older, "empty": not newest}
 
 
 def _faults(wanted: Mapping[str, str], now: float) -> Iterator[tuple[str, str]]:
@@ -115,10 +113,6 @@ def newest_place(logs: Path) -> str:
 def _link(wanted: Mapping[str, str]) -> str:
     query = urlencode({name: text for name, text in wanted.items() if text}, errors="replace")
     return f"/requests?{query}" if query else "/requests"
-
-
-def _local_day(row: ListedRequest) -> str:
-    return local_hour(row.timestamp[:16])[0]
 
 
 def arrivals(view: View) -> Context:

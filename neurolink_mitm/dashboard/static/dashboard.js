@@ -98,6 +98,7 @@ const WRITERS = {
   since: (_, seconds) => duration(seconds),
   until: (_, seconds) => duration(-seconds),
   due: (moment, seconds) => due(moment, -seconds),
+  daytime: (moment) => toSeconds.format(moment),
 };
 
 function writeTime(element) {

@@ -21,6 +21,26 @@ window.addEventListener("pageshow", () => {
   for (const field of document.querySelectorAll("form[data-trim] :disabled")) field.disabled = false;
 });
 
+// a heading above the first request of each day, by the viewer's zone
+const dayOf = new Intl.DateTimeFormat("en-GB", { weekday: "long", day: "numeric", month: "long", year: "numeric" });
+
+function headDays() {
+  for (const old of document.querySelectorAll("tr.day")) old.remove();
+  let day = dayOf.format(new Date());
+  for (const time of document.querySelectorAll(".found tbody th time")) {
+    const own = dayOf.format(new Date(time.dateTime));
+    if (own === day) continue;
+    day = own;
+    const heading = document.createElement("tr");
+    heading.className = "day";
+    const cell = heading.appendChild(document.createElement("th"));
+    cell.colSpan = 12;
+    cell.textContent = day;
+    time.closest("tr").before(heading);
+  }
+}
+document.addEventListener("htmx:after:swap", headDays);
+
 function announce() {
   const arrived = document.querySelector(".arrived");
   const searched = document.querySelector("[data-searched]")?.dataset.searched;
