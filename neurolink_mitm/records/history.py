@@ -98,8 +98,8 @@ def answer(logs: Path, asked: Question) -> Answer:
     since, until = asked.range
     column_of = _day if asked.step == "day" else _hour
     by_column, by_group = ColumnSums(column_of), GroupCounts(asked.by, column_of)
-    reading = sum_up(logs, by_column, since, until, build=False, attempts=False)
-    sum_up(logs, by_group, since, until, build=False, attempts=False)
+    both = _Both(by_column, by_group)
+    reading = sum_up(logs, both, since, until, build=False, attempts=False)
     groups = by_group.finish(logs)
     before = None
     if asked.before:
@@ -222,7 +222,10 @@ class GroupCounts(_NoAttempts):
         totals = rollup.totals(self._section)
         if totals.first in wanted and totals.last in wanted:
             for key, numbers in totals.numbers.items():
-                self._count(key, numbers)
+                if key in self._numbers:
+                    self._numbers[key].merge(numbers)
+                else:  # the usual case: thousands of sessions and agents, each of one day
+                    self._numbers[key] = numbers
             self._whole_days.append(rollup.day)
         else:
             for key, cells in rollup.groups(self._section).items():
@@ -296,3 +299,20 @@ class GroupCounts(_NoAttempts):
         sums.merge(self._numbers[key])
         sums.first_byte = self._first_byte.get(key, Quantiles())
         return sums
+
+
+class _Both(_NoAttempts):
+    """Opens each roll-up once for both sinks."""
+
+    def __init__(self, by_column: ColumnSums, by_group: GroupCounts) -> None:
+        self.by = by_group.by
+        self._sinks = (by_column, by_group)
+
+    def add(self, rows: Iterable[LoggedRequest]) -> None:
+        for row in rows:
+            for sink in self._sinks:
+                sink.add((row,))
+
+    def merge(self, rollup: RollupReader, wanted: Container[int]) -> None:
+        for sink in self._sinks:
+            sink.merge(rollup, wanted)
