@@ -109,7 +109,11 @@ class Http(Reading, H11Protocol):
 
     def _watch(self) -> None:
         """Run the timer while a request is awaited that is not whole."""
-        if self.conn.their_state not in (h11.IDLE, h11.SEND_BODY) or self.transport.is_closing():
+        awaited = self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
+        upgraded = (
+            self.transport.get_protocol() is not self
+        )  # h11 has not seen the end of its handshake
+        if not awaited or upgraded or self.transport.is_closing():
             self._cancel_watch()
         elif self._incomplete is None:
             self._incomplete = self.loop.call_later(REQUEST_SECONDS, self.transport.abort)

@@ -14,6 +14,7 @@ import pytest
 from neurolink_mitm.dashboard.web import wire
 from tests.dashboard.harness import KEY_HEADER, Served, served
 from tests.dashboard.raw import HANDSHAKE, connect, parsed
+from tests.dashboard.websocket import WebSocket
 from tests.flows.harness import Proxy, read_to_end
 from tests.waiting import wait_until
 
@@ -57,6 +58,13 @@ def test_a_request_that_does_not_become_whole_is_dropped(dashboard: Served) -> N
         name: sent_and_read(dashboard, sent.replace(b"PORT", port)) for name, sent in BROKEN.items()
     }
     assert ends == dict.fromkeys(BROKEN, b"")
+
+
+def test_a_websocket_stays(dashboard: Served) -> None:
+    with dashboard.signed_in() as client, WebSocket(client).hello() as socket:
+        assert "now" in socket.receive()
+        with pytest.raises(TimeoutError):
+            socket.receive(3 * SOON)
 
 
 @pytest.mark.parametrize(
