@@ -138,7 +138,7 @@ class _Splicer:
         else:
             raise NotSplicedError
         if not rest:
-            return self._replaced(node, child, value)
+            return self._replaced(child, value)
         if child.kind == "scalar" and yaml.safe_load(child.value or "null") is None:
             new = nested(tuple(rest), value)
             return self.text if value is None else self._filled(node, child, new)
@@ -224,7 +224,7 @@ class _Splicer:
 
     # values
 
-    def _replaced(self, parent: Node, node: Node, value: object) -> str:
+    def _replaced(self, node: Node, value: object) -> str:
         written = self.text[node.start : node.end]
         anchor = _ANCHOR.match(written)
         assert anchor

@@ -1,5 +1,6 @@
 "use strict";
 // The page Accounts: the dialog of one account, messages in place, and the viewer's own tomorrow.
+{
 
 // --- the dialog: the part `account`, which is asked for by the form of a row
 
@@ -73,4 +74,6 @@ for (const name of ["htmx:after:swap", "htmx:ws:after:message:incoming"]) {
     const lost = document.activeElement === document.body;
     if (last && lost) document.getElementById(last)?.focus();
   });
+}
+
 }

@@ -1,8 +1,6 @@
 "use strict";
 // The page Configuration: the filter over its keys, and a form that follows the file while nobody has typed in it.
-
 {
-// a scope of its own: other scripts of the page have such names, too
 
 let wanted = ""; // what is filtered by: a part that comes anew has an empty input
 

@@ -1,5 +1,6 @@
 "use strict";
 // What htmx can't do by attributes: the session's key, and times in the viewer's zone. Live updates are in live.js.
+// What this file declares, the others use; each of them is a block, so that none of their names meet.
 
 const KEY = "neurolink-key"; // the half of the session that no other port of this host is sent
 

@@ -1,5 +1,6 @@
 "use strict";
 // The support bundle, copied or saved by the browser.
+{
 
 const copied = (text) => {
   document.getElementById("bundle-copied").textContent = text;
@@ -31,3 +32,5 @@ document.addEventListener("click", (event) => {
   if (whole) copy(document.getElementById(whole));
   else save(document.getElementById(saved), name);
 });
+
+}

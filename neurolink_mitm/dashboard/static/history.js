@@ -1,6 +1,7 @@
 "use strict";
 // Draws the charts of the page History. The numbers are in the tables below them, too.
 {
+
 const HEIGHT = 190;
 const WIDEST_LABEL = 40; // characters of a name in a legend
 const charts = new Map(); // by element
@@ -144,4 +145,5 @@ function drawAll() {
 
 document.addEventListener("htmx:after:swap", drawAll);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+
 }

@@ -1,6 +1,7 @@
 "use strict";
 // Live updates. htmx' extension keeps a WebSocket while the page is seen, and puts what comes in place. Here: the key
 // that it sends first, what the connection is called, and polling where no WebSocket passes.
+{
 
 const POLL_EVERY = 2000; // milliseconds
 const POLL_SLOWEST = 5000; // while the proxy does not answer
@@ -147,3 +148,5 @@ function start() {
 
 if (liveParts().length) start();
 else connection.hidden = true;
+
+}

@@ -1,5 +1,6 @@
 "use strict";
 // Requests: the key / focuses the search, empty fields stay out of the address, newer requests are announced.
+{
 
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input, textarea, select, [contenteditable]");
@@ -70,3 +71,5 @@ document.addEventListener("click", async (event) => {
     button.disabled = false;
   }
 });
+
+}

@@ -1,5 +1,6 @@
 "use strict";
 // The behaviour of what all pages look like: questions before an action, messages, help, and parts that did not come.
+{
 
 const TOAST_SECONDS = 15;
 
@@ -105,3 +106,5 @@ new MutationObserver(() => {
     note?.remove();
   }
 }).observe(state, { attributes: true, attributeFilter: ["data-state"] });
+
+}
