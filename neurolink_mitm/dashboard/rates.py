@@ -11,6 +11,7 @@ from typing import Any
 from neurolink_mitm.core.logs.timestamps import seconds
 
 Report = Mapping[str, Any]
+"""`/status`, or a piece of it."""
 
 STEP = 1.0
 """Seconds between two measurements: else the figures would change with each look."""

@@ -26,10 +26,10 @@ from neurolink_mitm.dashboard.failures import BusyError as BusyError
 from neurolink_mitm.dashboard.forgotten import Forgotten
 from neurolink_mitm.dashboard.jobs import Jobs
 from neurolink_mitm.dashboard.rates import Rates
+from neurolink_mitm.dashboard.rates import Report as Report
 from neurolink_mitm.ports import Runtime
 
 T = TypeVar("T")
-Report = Mapping[str, Any]
 
 VISITOR: ContextVar[str] = ContextVar("visitor", default="")
 """The name of the session whose request is answered; it says nothing about the session's halves."""
@@ -53,14 +53,26 @@ class Site:
     """How a login reaches the token endpoint."""
     options: SourceOptions | None = None
     """What the command line said of the files; None in tests."""
+    open_store: Callable[[], TokenStore] | None = None
+    """Opens the token store of this home."""
+    serves_home: bool = True
+    """Whether the accounts are those of the home; False: the sandbox's, which nobody can change."""
+    any_port: bool = False
+    """Whether the proxy was started on any free port: then the dashboard gets any, too."""
     loop: asyncio.AbstractEventLoop | None = field(default=None, repr=False)
     """That of the flows, while the dashboard runs."""
     jobs: Jobs = field(init=False, repr=False)
     """What takes seconds."""
-    _asked: set[Future[Any]] = field(default_factory=set, repr=False)
-
     rates: Rates = field(default_factory=Rates, repr=False)
     """Those of the responses in flight."""
+    logins: Logins = field(default_factory=Logins, repr=False)
+    """The logins that were begun in pages."""
+    forgotten: Forgotten = field(default_factory=Forgotten, repr=False)
+    """The cooldowns that were forgotten by an action, for its undo."""
+    _asked: set[Future[Any]] = field(default_factory=set, repr=False)
+
+    def __post_init__(self) -> None:
+        self.jobs = Jobs(self.now)
 
     @property
     def config(self) -> Config:
@@ -71,21 +83,8 @@ class Site:
         return self.config.dashboard.read_only
 
     def dashboard_port(self, wanted: int) -> int:
-        """Return the port to begin with: who starts the proxy on any free port gets any for the dashboard, too."""
+        """Return the port to begin with."""
         return 0 if self.any_port and wanted == DASHBOARD_PORT else wanted
-
-    any_port: bool = False
-    open_store: Callable[[], TokenStore] | None = None
-    """Opens the token store of this home."""
-    serves_home: bool = True
-    """Whether the accounts are those of the home; False: the sandbox's, which nobody can change."""
-    logins: Logins = field(default_factory=Logins, repr=False)
-    """The logins that were begun in pages."""
-    forgotten: Forgotten = field(default_factory=Forgotten, repr=False)
-    """The cooldowns that were forgotten by an action, for its undo."""
-
-    def __post_init__(self) -> None:
-        self.jobs = Jobs(self.now)
 
     @property
     def visitor(self) -> str:

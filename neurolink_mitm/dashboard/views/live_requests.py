@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from neurolink_mitm.core.logs.console import printable
 from neurolink_mitm.core.logs.timestamps import seconds
-from neurolink_mitm.dashboard.rates import Rate
+from neurolink_mitm.dashboard.rates import Rate, Report
 from neurolink_mitm.dashboard.render import ms
-from neurolink_mitm.dashboard.site import Report
 
 STATES: Mapping[str, tuple[str, str]] = {
     "waiting": ("waiting", "idle"),
