@@ -19,6 +19,13 @@ class View:
     site: Site
     query: Mapping[str, str] = field(default_factory=dict)
     """That of the page, for parts that are not live."""
+    made: dict[Callable[[View], Context], Context] = field(default_factory=dict)
+
+    def once(self, make: Callable[[View], Context]) -> Context:
+        """Return what `make` returns, which several parts need."""
+        if make not in self.made:
+            self.made[make] = make(self)
+        return self.made[make]
 
     @cached_property
     def status(self) -> Report:

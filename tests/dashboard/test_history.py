@@ -64,6 +64,11 @@ def test_what_is_shown(dashboard: Served) -> None:
                 page(by=by, step=step, range="all")
         for kind in ("today", "24h", "30d", "all", HOSTILE, ""):
             page(range=kind)
+        by_hits = page(sort="Hit rate")
+        assert by_hits.count('aria-sort="descending"') == 1
+        names = re.findall(r'class="group-name"><a[^>]*>(.*?)</a>', by_hits, re.DOTALL)
+        assert ">a<" in names[0], "75 % of the prompt came from the cache"
+        page(sort=HOSTILE)
         assert "No request in this time" in page(since="1h", until=iso(time.time() - 1800))
         assert "is no time" in page(since=HOSTILE)
         assert "not after" in page(since="1h", until="2h")

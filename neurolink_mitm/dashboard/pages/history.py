@@ -63,6 +63,16 @@ _UNITS: Mapping[str, Callable[[object], str]] = {
 }  # fmt: skip
 
 
+SORTS: Mapping[str, Callable[[Sums], float]] = {
+    "Requests": lambda sums: sums.requests, "Errors": lambda sums: sums.errors,
+    "Failovers": lambda sums: sums.failovers, "In": lambda sums: sums.input, "Out": lambda sums: sums.output,
+    "From cache": lambda sums: sums.cache_read, "Hit rate": lambda sums: sums.hit_rate or 0.0,
+    "Cost": lambda sums: sums.cost, "First byte p50": lambda sums: sums.first_byte.at(0.5) or 0.0,
+    "p95": lambda sums: sums.first_byte.at(0.95) or 0.0,
+}  # fmt: skip
+"""Columns of the table of groups, by which it can be sorted."""
+
+
 def hue(*numbers: int) -> tuple[str, ...]:
     """Return the names of colours."""
     return tuple(f"acct-{number}" for number in numbers)
@@ -93,7 +103,8 @@ def history(view: View) -> Context:
         "comparison": _comparison(found.total, found.before, zoom, str(kind)),
         "charts": _charts(found, str(by), palette), "colours": palette,
         "data": lambda chart: _data(chart, found, asked),
-        "rows": list(_rows(found, asked)), "groups": list(_groups(found, asked)),
+        "rows": list(_rows(found, asked)), "groups": _sorted(_groups(found, asked), wanted.get("sort", "")),
+        "sorts": {name: _link({**wanted, "sort": name}) for name in SORTS}, "sort": wanted.get("sort") or "Requests",
         "others": REST, "kept_days": view.site.config.logging.rollup_days,
         "max_age_days": view.site.config.logging.max_age_days,
     }  # fmt: skip
@@ -289,6 +300,12 @@ class Group:
 def _groups(found: Answer, asked: Question) -> Iterator[Group]:
     for name, sums in found.groups:
         yield Group(name, _requests_of(asked, name, sums), sums)
+
+
+def _sorted(groups: Iterator[Group], column: str) -> list[Group]:
+    """Return the groups by a column, the highest first, and what is left over last."""
+    size = SORTS.get(column, SORTS["Requests"])
+    return sorted(groups, key=lambda group: (group.name == REST, -size(group.sums)))
 
 
 def _requests_of(asked: Question, name: str, sums: Sums) -> str | None:

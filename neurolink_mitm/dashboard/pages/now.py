@@ -5,7 +5,7 @@ from neurolink_mitm.core.logs.rows import RequestRow
 from neurolink_mitm.dashboard.page import Context, Page, Part, View
 from neurolink_mitm.dashboard.site import Site
 from neurolink_mitm.dashboard.views.live_requests import lines
-from neurolink_mitm.dashboard.views.pool import pool, pool_mark
+from neurolink_mitm.dashboard.views.pool import outlook, pool, pool_mark
 
 
 def live_requests(view: View) -> Context:
@@ -44,6 +44,7 @@ PAGE = Page(
     "now",
     "Now",
     (
+        Part("outlook", outlook, live=True, mark=pool_mark),
         Part("live-requests", live_requests, live=True),
         Part("pool", pool, live=True, mark=pool_mark),
         Part("recent-requests", recent_requests, live=True),

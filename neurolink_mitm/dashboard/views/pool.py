@@ -83,7 +83,7 @@ class Row:
 
 def pool(view: View) -> Context:
     """Return what the part shows."""
-    report, preview = view.status, _preview(view.site)
+    report, preview = view.status, view.once(_preview)
     now = seconds(report["now"])
     explained = {row["key"]: row for row in preview["explain"]}
     accounts = {each.key: each for each in view.site.runtime.pool.accounts}
@@ -95,13 +95,20 @@ def pool(view: View) -> Context:
     return {
         "rows": [row for row in rows if not (folds and row.quiet)],
         "folded": [row for row in rows if folds and row.quiet],
+        "fallbacks": [_fallback(each, explained) for each in report["fallbackChain"]],
+        "translator": report["translator"],
+    }
+
+
+def outlook(view: View) -> Context:
+    """Return what comes: who serves the next request, how long the pool lasts, what is paid today."""
+    report, preview = view.status, view.once(_preview)
+    return {
+        "any": bool(report["stats"]["accounts"] or report["fallbackChain"]),
         "route": preview["route"],
         "next": next((row for row in preview["explain"] if row["next"]), None),
-        "fallbacks": [_fallback(each, explained) for each in report["fallbackChain"]],
-        "forecast": forecast_of(report["stats"]["forecast"], now),
+        "forecast": forecast_of(report["stats"]["forecast"], seconds(report["now"])),
         "spend": report["spend"],
-        "translator": report["translator"],
-        "strategy": report["strategy"],
     }
 
 
@@ -132,8 +139,9 @@ def pool_mark(view: View) -> object:
     )
 
 
-def _preview(site: Site) -> Report:
+def _preview(view: View) -> Report:
     """Return what would happen to Claude Code's next request, for any model."""
+    site = view.site
     runtime, now = site.runtime, site.now()
     if runtime.passthrough:
         return site.on_loop(lambda: preview_passthrough(runtime.pool, None))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,8 @@ def test_the_part_shows_windows_and_who_is_next(dashboard: Served, upstream: San
     assert answer.status_code == 200
     with dashboard.signed_in() as client:
         html = client.get("/parts/pool").text
+        outlook = client.get("/parts/outlook").text
+    assert re.search(r"The next request.*account[^>]*>a<.*by ", outlook, re.DOTALL)
     assert "7d_opus" in html
     assert 'aria-valuenow="0.91" aria-valuetext="91\u202f%"' in html
     assert html.count('class="badge busy"') == 1
@@ -171,6 +174,7 @@ def test_a_hostile_label_is_text(upstream: SandboxServer, tmp_path: Any) -> None
 def test_a_pool_without_accounts_says_what_to_do(tmp_path: Any) -> None:
     with served(Proxy([]), tmp_path) as running, running.signed_in() as client:
         assert "neurolink auth login anthropic" in client.get("/parts/pool").text
+        assert "<dl" not in client.get("/parts/outlook").text
 
 
 def test_a_dashboard_that_changes_nothing_has_no_buttons(
