@@ -16,7 +16,7 @@ import msgspec
 
 from neurolink_mitm.adapters.files import private_directory
 from neurolink_mitm.core.logs.rows import iso
-from neurolink_mitm.records import rollup_files
+from neurolink_mitm.records import rollup_files, rollup_reader
 from neurolink_mitm.records.stats import BY, Stats
 from neurolink_mitm.records.summing import days_between, sum_up
 
@@ -138,7 +138,7 @@ def main() -> None:
 def _size(logs: Path, days: list[date]) -> str:
     rows = sum(rollup_files.rows_of(logs, family, day).stat().st_size
                for family in rollup_files.FAMILIES for day in days)  # fmt: skip
-    sums = sum(rollup_files.path_of(logs, day).stat().st_size for day in days)
+    sums = sum(rollup_reader.path_of(logs, day).stat().st_size for day in days)
     return f"{rows / 1e6:.0f} MB of rows, {sums / 1e6:.1f} MB of sums"
 
 

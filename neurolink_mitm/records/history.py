@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from neurolink_mitm.core.logs.timestamps import local_hour
-from neurolink_mitm.records.rollup_files import RollupReader
+from neurolink_mitm.records.rollup_reader import RollupReader
 from neurolink_mitm.records.rollups import BrokenError
 from neurolink_mitm.records.row_reader import LoggedAttempt, LoggedRequest
 from neurolink_mitm.records.slots import SLOT, minute_of

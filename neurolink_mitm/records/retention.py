@@ -20,7 +20,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from neurolink_mitm.core.settings.values import Logging
-from neurolink_mitm.records import log_files, rollup_files
+from neurolink_mitm.records import log_files, rollup_files, rollup_reader
 from neurolink_mitm.records.rollup_files import Breathe
 from neurolink_mitm.records.rollups import BrokenError
 
@@ -127,7 +127,7 @@ def write_rollups(directory: Path, breathe: Breathe = lambda _: None) -> None:
     """Bring the roll-ups of all days up to their rows; broken ones of days without rows are set aside."""
     failed: list[OSError] = []
     days = _days_with_rows(directory)
-    for day in sorted(days | rollup_files.days(directory)):
+    for day in sorted(days | rollup_reader.days(directory)):
         outdated = rollup_files.is_stale if day in days else rollup_files.is_broken
         try:
             if outdated(directory, day):
@@ -171,7 +171,7 @@ def _remove_rollups(directory: Path, now: float, max_days: int) -> None:
     """Delete roll-ups that are too old, and whose rows are gone."""
     first = (datetime.fromtimestamp(now, UTC) - timedelta(days=max_days)).date()
     rows = _days_with_rows(directory)
-    for entry in _entries(directory / rollup_files.FOLDER):
+    for entry in _entries(directory / rollup_reader.FOLDER):
         day = parse_day(entry.name[:10])
         if day and day < first and day not in rows:
             _remove(Path(entry.path))

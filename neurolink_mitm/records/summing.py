@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Protocol
 
 from neurolink_mitm.core.logs.timestamps import FIRST, LAST
-from neurolink_mitm.records import log_files, rollup_files
+from neurolink_mitm.records import log_files, rollup_files, rollup_reader
 from neurolink_mitm.records.log_files import OnBytes
-from neurolink_mitm.records.rollup_files import Lines, Position, RollupReader, breathing, rows_of
+from neurolink_mitm.records.rollup_files import Lines, Position, breathing, rows_of
+from neurolink_mitm.records.rollup_reader import RollupReader
 from neurolink_mitm.records.rollups import BrokenError, Source
 from neurolink_mitm.records.row_reader import (
     LoggedAttempt,
@@ -112,7 +113,9 @@ def sum_up(
 
 def days_between(logs: Path, since: float | None, until: float | None) -> list[date]:
     """Return the days that have rows or a roll-up, and may have requests in a time range, the oldest first."""
-    days = rollup_files.days(logs) | log_files.days(logs, REQUESTS) | log_files.days(logs, ATTEMPTS)
+    days = (
+        rollup_reader.days(logs) | log_files.days(logs, REQUESTS) | log_files.days(logs, ATTEMPTS)
+    )
     first = date.min if since is None else _utc_day(since)
     last = date.max if until is None else _utc_day(until)
     return sorted(day for day in days if first <= day <= last)

@@ -12,7 +12,7 @@ import pytest
 
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.dashboard.pages import history
-from neurolink_mitm.records import rollup_files, summing
+from neurolink_mitm.records import rollup_files, rollup_reader, summing
 from neurolink_mitm.records.rollups import Rollup, Source, encode
 from neurolink_mitm.records.slots import SLOT
 from neurolink_mitm.records.stats import WHOLE
@@ -121,7 +121,7 @@ def write_a_million(logs: Path) -> None:
     (logs / "rollups").mkdir(parents=True)
     for back in range(1, DAYS + 1):
         day = today - timedelta(days=back)
-        path = rollup_files.path_of(logs, day)
+        path = rollup_reader.path_of(logs, day)
         path.write_bytes(encode(str(day), _day(chance, day)))
 
 

@@ -11,7 +11,8 @@ import pytest
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.records import history, summing
 from neurolink_mitm.records.history import DRAWN, Answer, Question, answer, start_of
-from neurolink_mitm.records.rollup_files import path_of, refresh, remove_rows
+from neurolink_mitm.records.rollup_files import refresh, remove_rows
+from neurolink_mitm.records.rollup_reader import path_of
 from neurolink_mitm.records.stats import REST
 from neurolink_mitm.records.sums import Numbers
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.adapters import files
 from neurolink_mitm.core.settings.values import Logging
-from neurolink_mitm.records import retention, rollup_files
+from neurolink_mitm.records import retention, rollup_files, rollup_reader
 from neurolink_mitm.records.retention import LogEntry, clean, day_of, keep_clean, surplus
-from neurolink_mitm.records.rollup_files import RollupReader
+from neurolink_mitm.records.rollup_reader import RollupReader
 from neurolink_mitm.records.stats import WHOLE
 from tests.waiting import LIMIT
 
@@ -161,7 +161,7 @@ def rows(directory: Path, day: str, family: str = "proxy", count: int = 1) -> Pa
 def summed(directory: Path) -> dict[str, int]:
     """How many requests each roll-up has."""
     sums = {}
-    for day in sorted(rollup_files.days(directory)):
+    for day in sorted(rollup_reader.days(directory)):
         with RollupReader(directory, day) as reader:
             cells = reader.groups(WHOLE).get(WHOLE, {})
             sums[str(day)] = sum(cell.requests for cell in cells.values())
@@ -264,7 +264,7 @@ def test_the_end_of_the_proxy_does_not_wait_for_many_rows(
     began = time.monotonic()
     asyncio.run(started_and_stopped())  # its end waits for the thread
     assert time.monotonic() - began < LIMIT
-    assert rollup_files.days(tmp_path) == set()
+    assert rollup_reader.days(tmp_path) == set()
 
 
 def test_roll_ups_are_kept_while_there_are_rows(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.records import rollup_builder, rollup_files
+from neurolink_mitm.records import rollup_builder, rollup_files, rollup_reader
 from neurolink_mitm.records.rollup_builder import Progress, RollupBuilder
 from tests.waiting import LIMIT
 
@@ -35,7 +35,7 @@ def test_days_are_summed_up_in_a_thread_the_newest_first(
     assert builder.build(DAYS) == Progress(0, 3)
     builder.join(LIMIT)
     assert order == DAYS[::-1]
-    assert rollup_files.days(logs) == set(DAYS)
+    assert rollup_reader.days(logs) == set(DAYS)
     assert builder.build([]) is None
 
 

@@ -12,18 +12,17 @@ import msgspec
 import pytest
 
 from neurolink_mitm.adapters import files
-from neurolink_mitm.records import rollup_files
+from neurolink_mitm.records import rollup_reader
 from neurolink_mitm.records.log_files import LONGEST
 from neurolink_mitm.records.rollup_files import (
     Lines,
-    RollupReader,
     is_stale,
-    path_of,
     refresh,
     remove_rows,
     rows_of,
     unread,
-)  # fmt: skip
+)
+from neurolink_mitm.records.rollup_reader import RollupReader, path_of
 from neurolink_mitm.records.rollups import BrokenError, NewerError
 from neurolink_mitm.records.stats import WHOLE
 
@@ -322,9 +321,9 @@ def test_what_is_not_read_yet(tmp_path: Path) -> None:
 
 
 def test_days_are_those_of_the_names(tmp_path: Path) -> None:
-    assert rollup_files.days(tmp_path) == set()
+    assert rollup_reader.days(tmp_path) == set()
     folder = tmp_path / "rollups"
     folder.mkdir()
     for name in ("2025-10-09.json", "2025-10-10.json.corrupt-1", "x.json", "rollups.lock"):
         (folder / name).touch()
-    assert rollup_files.days(tmp_path) == {DAY}
+    assert rollup_reader.days(tmp_path) == {DAY}

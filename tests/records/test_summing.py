@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from neurolink_mitm.core.logs import timestamps
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.records import rollups, summing
-from neurolink_mitm.records.rollup_files import days, path_of, refresh, remove_rows, rows_of
+from neurolink_mitm.records.rollup_files import refresh, remove_rows, rows_of
+from neurolink_mitm.records.rollup_reader import days, path_of
 from neurolink_mitm.records.row_reader import RequestFilter
 from neurolink_mitm.records.slots import SLOT
 from neurolink_mitm.records.stats import BY, Stats, flat, report

@@ -98,13 +98,13 @@ function zoomIn(plot, data) {
   const chosen = data.x.filter((start) => start + data.step > from && start < to);
   if (!chosen.length) return;
   const address = new URL(location.href);
-  address.searchParams.set("since", isoLocal(data, chosen[0]));
-  address.searchParams.set("until", new Date((chosen[chosen.length - 1] + data.step) * 1000).toISOString());
+  address.searchParams.set("since", iso(chosen[0]));
+  address.searchParams.set("until", iso(chosen[chosen.length - 1] + data.step));
   address.searchParams.delete("step");
   location.assign(address);
 }
 
-const isoLocal = (data, start) => new Date(start * 1000).toISOString();
+const iso = (seconds) => new Date(seconds * 1000).toISOString();
 
 document.addEventListener("dblclick", (event) => {
   if (event.target.closest(".chart")) document.getElementById("zoom-out")?.click();
