@@ -42,14 +42,16 @@ _MAX_DOCUMENT = 8 * LIMIT
 
 
 def read_body(logs: Path, path: object) -> Document | None:
-    """Return a captured body; None if it is deleted, torn, or not below `BODIES`."""
-    root = (logs / BODIES).resolve()
-    if not isinstance(path, str) or not (logs / path).resolve().is_relative_to(root):
+    """Return a captured body; None if it is deleted, torn, no file, or not below `BODIES`."""
+    if not isinstance(path, str):
         return None
     try:
-        with gzip.open(logs / path, "rb") as file:
+        place = (logs / path).resolve()
+        if not place.is_relative_to((logs / BODIES).resolve()) or not place.is_file():
+            return None  # a FIFO would be waited for
+        with gzip.open(place, "rb") as file:
             return read_document(file.read(_MAX_DOCUMENT))
-    except (OSError, EOFError, zlib.error, ValueError):
+    except (OSError, EOFError, zlib.error, ValueError, RuntimeError):  # the last: links in a circle
         return None
 
 

@@ -42,10 +42,20 @@ def test_what_is_no_whole_body(tmp_path: Path, data: bytes) -> None:
     assert read_body(tmp_path, PATH) is None
 
 
-@pytest.mark.parametrize("path", [None, 1, PATH, "../secret.json.gz", "bodies/../secret.json.gz"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        None, 1, PATH, "../secret.json.gz", "bodies/../secret.json.gz", "bodies/\0", "\ud800", "a" * 5000,
+        "bodies/loop", "bodies/fifo", "bodies",
+    ],
+    ids=lambda path: repr(path)[:30],
+)  # fmt: skip
 def test_nothing_but_bodies_is_read(tmp_path: Path, path: object) -> None:
     """Whatever a row names."""
     write(tmp_path / "logs", GOOD, "secret.json.gz")
+    (tmp_path / "logs/bodies").mkdir()
+    (tmp_path / "logs/bodies/loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "logs/bodies/fifo")
     write(tmp_path, GOOD, "secret.json.gz")
     assert read_body(tmp_path / "logs", path) is None
 
