@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from neurolink_mitm.accounts import pauses
@@ -14,6 +14,8 @@ from neurolink_mitm.adapters.token_store import Credentials, TokenStore
 from neurolink_mitm.core.auth.credentials import PROVIDER, StoredAccount
 from neurolink_mitm.core.logs.rows import iso
 
+Check = Callable[[str | None], None]
+"""Called with why the account is disabled, before that is changed; it may raise."""
 BY_HAND = "by hand"
 """Why an account is disabled, where its owner names no reason."""
 
@@ -39,24 +41,33 @@ def unknown(label: str, stored: Sequence[StoredAccount]) -> UnknownAccountError:
     return UnknownAccountError(f"no account {label!r} is stored; {there}")
 
 
-def enable(store: TokenStore, audit: Audit, label: str) -> str | None:
+def enable(
+    store: TokenStore, audit: Audit, label: str, check: Check = lambda _: None
+) -> str | None:
     """Let an account serve again, and forget its failed refreshes; return why it was disabled.
 
     Raises `UnknownAccountError`, `TokenStoreError`.
     """
-    before = _disabled(store, label)
+    check(before := _disabled(store, label))
     if not store.enable(label):
         raise unknown(label, store.read().stored)
     audit.record("enable", label, {"disabled": before}, {"disabled": None})
     return before
 
 
-def disable(store: TokenStore, audit: Audit, label: str, reason: str, now: float) -> str | None:
+def disable(
+    store: TokenStore,
+    audit: Audit,
+    label: str,
+    reason: str,
+    now: float,
+    check: Check = lambda _: None,
+) -> str | None:
     """Give an account no requests until it is enabled or logged in again; return why it was disabled before.
 
     Raises `UnknownAccountError`, `TokenStoreError`.
     """
-    before = _disabled(store, label)
+    check(before := _disabled(store, label))
     if not store.disable(label, reason, now):
         raise unknown(label, store.read().stored)
     audit.record("disable", label, {"disabled": before}, {"disabled": reason})

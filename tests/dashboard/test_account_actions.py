@@ -203,6 +203,7 @@ def test_the_primary_account_and_its_undo(client: httpx.Client, home: Home) -> N
     assert "changed meanwhile" in take_back(client, first).text
     assert take_back(client, second).done
     assert routing(home)["primary-account"] == "b"
+    assert not act(client, "primary", label="x").done, "a form without an account clears nothing"
     cleared = act(client, "primary", account="")
     assert "primary-account" not in routing(home)
     assert take_back(client, cleared).done
@@ -289,7 +290,11 @@ def test_an_account_is_disabled_and_enabled(client: httpx.Client, home: Home) ->
     assert stored(home)["b"].disabled is None
     assert take_back(client, enabled).done
     assert stored(home)["b"].disabled == "holiday"
-    assert [row[0] for row in rows(home)] == ["disable", "enable", "disable"]
+    act(client, "disable", account="b", reason="lost")
+    for outdated in (disabled, enabled):
+        assert "changed meanwhile" in take_back(client, outdated).text
+    assert stored(home)["b"].disabled == "lost"
+    assert [row[0] for row in rows(home)] == ["disable", "enable", "disable", "disable"]
 
 
 def test_a_removed_account_is_gone_with_its_pause(client: httpx.Client, home: Home) -> None:

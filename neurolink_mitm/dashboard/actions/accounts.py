@@ -143,8 +143,8 @@ def _routing(site: Site) -> Routing:
 
 
 def primary(site: Site, form: Form) -> Done:
-    """Let an account go first by name; without one, none does."""
-    label = _account(site, form).label if form.get("account") else None
+    """Let an account go first by name; where it is empty, none does."""
+    label = None if form.get("account") == "" else _account(site, form).label
     if label:
         _offered("primary", _account(site, form), site)
     with refusals():
@@ -200,19 +200,22 @@ def enable(site: Site, form: Form) -> Done:
     account = _account(site, form)
     _offered("enable", account, site)
     with refusals():
-        before = stored.enable(site.store, site.audit, account.label)
-    undo = Undo("disable", {"account": account.key, "reason": before or stored.BY_HAND})
+        before = stored.enable(site.store, site.audit, account.label, _check(form))
+    fields = {"account": account.key, "reason": before or "", "expected": _json(None)}
+    undo = Undo("disable", fields)
     return Done(f"enabled {account.label!r}", undo if before else None, REFRESH)
 
 
 def disable(site: Site, form: Form) -> Done:
     """Give an account no requests until it is enabled, or logged in again."""
-    account, reason = _account(site, form), pause_reason(form.get("reason", ""))
+    account = _account(site, form)
+    reason = pause_reason(form.get("reason", "")) or stored.BY_HAND
     _offered("disable", account, site)
     with refusals():
-        stored.disable(site.store, site.audit, account.label, reason or stored.BY_HAND, site.now())
+        stored.disable(site.store, site.audit, account.label, reason, site.now(), _check(form))
     message = f"disabled {account.label!r}{_rest(site, account)}"
-    return Done(message, Undo("enable", {"account": account.key}), REFRESH)
+    undo = Undo("enable", {"account": account.key, "expected": _json(reason)})
+    return Done(message, undo, REFRESH)
 
 
 def remove(site: Site, form: Form) -> Done:
