@@ -62,20 +62,30 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// --- parts that did not come: the proxy is gone, or the network
+// --- what did not come: the proxy is gone, or the network, or the answer is a refusal in plain text
 
-document.addEventListener("htmx:error", (event) => {
-  const source = event.detail.ctx?.sourceElement;
+document.addEventListener("htmx:error", (event) => missing(event.detail.ctx?.sourceElement, "The proxy does not answer: is it running?"));
+
+document.addEventListener("htmx:before:response", async (event) => {
+  const { sourceElement, response } = event.detail.ctx;
+  if (response.status < 400 || response.headers.get("content-type")?.startsWith("text/html")) return;
+  event.preventDefault(); // it is no piece of a page
+  missing(sourceElement, await response.raw.text());
+});
+
+function missing(source, text) {
   const part = source?.closest(".part");
   if (!source?.matches(".part")) {
-    toastError("The proxy does not answer: is it running?");
+    toastError(text);
     return;
   }
   part.removeAttribute("aria-busy");
   const waiting = part.querySelector(".loading");
   if (!waiting) return; // what it shows is old, and stays
-  waiting.replaceWith(document.getElementById("unreachable").content.cloneNode(true));
-});
+  const note = document.getElementById("unreachable").content.cloneNode(true);
+  note.querySelector("p").textContent = text;
+  waiting.replaceWith(note);
+}
 
 document.addEventListener("click", (event) => {
   const part = event.target.closest("[data-again]")?.closest(".part");
@@ -83,10 +93,10 @@ document.addEventListener("click", (event) => {
 });
 
 function toastError(text) {
-  if (document.querySelector("#toasts .unreachable")) return; // once is enough
+  const errors = [...document.querySelectorAll("#toasts .error p")];
+  if (errors.some((error) => error.textContent === text)) return; // once is enough
   const toast = document.getElementById("failure").content.cloneNode(true);
   toast.querySelector("p").textContent = text;
-  toast.querySelector(".toast").classList.add("unreachable");
   document.getElementById("toasts").append(toast);
 }
 

@@ -99,7 +99,7 @@ def _body_refusal(headers: Headers) -> Refusal | None:
     if "transfer-encoding" in headers or not length.isdecimal():
         return Refusal(411, "a body has a length")
     if int(length[:20]) > LARGEST_BODY:
-        return Refusal(413, f"a body has {LARGEST_BODY} bytes at most")
+        return Refusal(413, f"this is too large to be sent: {LARGEST_BODY // 1024} KB at most")
     return None
 
 

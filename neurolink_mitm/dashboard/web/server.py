@@ -41,6 +41,8 @@ T = TypeVar("T")
 THREADS = 10
 """Parts and actions at once."""
 FILES = {file.name: file for page in PAGES for file in page.files}
+FORM_TYPE = "application/x-www-form-urlencoded"
+UNREADABLE_FORM = "the form can't be read"
 HAVE_HEADER = "x-neurolink-have"
 """The digest of the part that a browser has, when it polls."""
 NOW_HEADER = "x-neurolink-now"
@@ -74,7 +76,8 @@ def routes(site: Site, access: Access) -> ASGIApp:
             Route("/signin", handlers.sign_in_page),
             Route("/signin", handlers.sign_in, methods=["POST"]),
             Route("/signout", handlers.sign_out, methods=["POST"]),
-            Route("/parts/{name}", handlers.part),
+            # a form that does not fit into an address is posted
+            Route("/parts/{name}", handlers.part, methods=["GET", "POST"]),
             Route("/files/{name}", handlers.file),
             Route("/actions/{name}", handlers.action, methods=["POST"]),
             WebSocketRoute(LIVE_PATH, handlers.live.serve),
@@ -86,6 +89,14 @@ def routes(site: Site, access: Access) -> ASGIApp:
 def query_of(request: Request) -> str:
     """Return the query as it was sent: it needs no valid Host, as `Request.url` does."""
     return str(request.scope["query_string"].decode("latin-1"))
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    """Return the fields of a form that was posted. Raises `ValueError`, also for another type of content."""
+    kind = request.headers.get("content-type", FORM_TYPE).partition(";")[0]
+    if kind.strip().lower() != FORM_TYPE:
+        raise ValueError(kind)
+    return dict(parse_qsl((await request.body()).decode(), keep_blank_values=True))
 
 
 async def in_thread(do: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -151,8 +162,13 @@ class Handlers:
         part = self._parts.find(request.path_params["name"])
         if part is None:
             return self._html("error.html", 404, message="there is no such part")
-        query = request.url.query
-        view = View(self._site, dict(request.query_params))
+        posted = request.method == "POST"
+        query = "" if posted else query_of(request)
+        try:
+            form = await form_of(request) if posted else dict(request.query_params)
+        except ValueError:
+            return self._html("error.html", 400, message=UNREADABLE_FORM, part=part, query="")
+        view = View(self._site, form)
         try:
             fragment = await in_thread(self._parts.fragment, part, view)
         except BusyError as e:
@@ -175,7 +191,7 @@ class Handlers:
             return self._html("error.html", 404, message="there is no such file")
         view = View(self._site, dict(request.query_params))
         try:
-            name, pieces = await run_in_threadpool(file.make, view)
+            name, pieces = await in_thread(file.make, view)
         except BusyError as e:
             return self._html("error.html", 503, message=str(e))
         headers = {"content-disposition": f'attachment; filename="{name}"'}
@@ -192,9 +208,9 @@ class Handlers:
                 "toast.html", 403, error="the dashboard is read-only: dashboard.read-only"
             )
         try:
-            form = dict(parse_qsl((await request.body()).decode(), keep_blank_values=True))
+            form = await form_of(request)
         except ValueError:
-            return self._html("toast.html", 400, error="the form can't be read")
+            return self._html("toast.html", 400, error=UNREADABLE_FORM)
         try:
             done = await in_thread(action.run, self._site, form)
         except RefusedError as e:

@@ -133,6 +133,26 @@ def test_read_only_takes_the_actions_away(
 
 
 @pytest.mark.parametrize(
+    "kind", ["application/json", "multipart/form-data; boundary=x", "text/plain", "x"]
+)
+def test_a_form_of_another_type_is_not_read(
+    dashboard: Served, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    done: list[Form] = []
+    monkeypatch.setattr(server, "ACTIONS", act(lambda form: done.append(form) or Done("done")))  # type: ignore[func-returns-value]
+    with dashboard.signed_in() as client:
+        answer = client.post("/actions/try", content=b"a=1", headers={"content-type": kind})
+    assert (answer.status_code, "can&#39;t be read" in answer.text, done) == (400, True, [])
+
+
+def test_a_form_that_is_too_long_for_an_address_is_posted_to_its_part(dashboard: Served) -> None:
+    with dashboard.signed_in() as client:
+        answer = client.post("/parts/requests", data={"q": "no such request", "x": "x" * 100_000})
+        assert "no such request" in answer.text
+        assert client.post("/parts/requests", content=b"\xff").status_code == 400
+
+
+@pytest.mark.parametrize(
     ("error", "status", "text"),
     [
         (RefusedError("there is no <such> account"), 409, "there is no &lt;such&gt; account"),
