@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.logs.timestamps import FIRST, LAST, parse_time
 from neurolink_mitm.dashboard.page import Context, Page, Part, View
-from neurolink_mitm.dashboard.render import COLOURS, colours, count, ms, share, tokens, usd
-from neurolink_mitm.records.history import DRAWN, STEPS, Answer, Question, answer, start_of
+from neurolink_mitm.dashboard.render import share, usd
+from neurolink_mitm.dashboard.views.charts import charts_of, drawing_of, palette_of
+from neurolink_mitm.records.history import STEPS, Answer, Question, answer
 from neurolink_mitm.records.rollup_builder import RollupBuilder
 from neurolink_mitm.records.stats import NO_KEY, REST
 from neurolink_mitm.records.sums import Numbers, Sums
@@ -41,28 +41,6 @@ class Choice:
     current: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """A figure over time. `series` are its lines by name; `kind` is `bars`, which are stacked, or `lines`."""
-
-    name: str
-    title: str
-    about: str
-    kind: str
-    unit: str
-    series: Mapping[str, list[float | None]]
-    colours: tuple[str, ...]
-    """By series: the name of a colour in `dashboard.css`."""
-
-    def text(self, value: float | None) -> str:
-        return _UNITS[self.unit](value)
-
-
-_UNITS: Mapping[str, Callable[[object], str]] = {
-    "count": count, "tokens": tokens, "usd": usd, "share": share, "ms": ms,
-}  # fmt: skip
-
-
 SORTS: Mapping[str, Callable[[Sums], float]] = {
     "Requests": lambda sums: sums.requests, "Errors": lambda sums: sums.errors,
     "Failovers": lambda sums: sums.failovers, "In": lambda sums: sums.input, "Out": lambda sums: sums.output,
@@ -71,11 +49,6 @@ SORTS: Mapping[str, Callable[[Sums], float]] = {
     "p95": lambda sums: sums.first_byte.at(0.95) or 0.0,
 }  # fmt: skip
 """Columns of the table of groups, by which it can be sorted."""
-
-
-def hue(*numbers: int) -> tuple[str, ...]:
-    """Return the names of colours."""
-    return tuple(f"acct-{number}" for number in numbers)
 
 
 def history(view: View) -> Context:
@@ -90,20 +63,20 @@ def history(view: View) -> Context:
         step = "hour" if since is not None and (until or now) - since <= HOURLY else "day"
     shift = None if zoom else DAY * DAYS.get(str(kind), 1)
     asked = Question(str(by), str(step), since, until, shift)
-    found = answer(view.site.home.logs, asked)
-    palette = _palette(view, found, str(by))
-    progress = builder_of(view.site.home.logs).build(found.reading.unread)
+    result = answer(view.site.home.logs, asked)
+    palette = palette_of(view, result, str(by))
+    progress = builder_of(view.site.home.logs).build(result.reading.unread)
     return {
         "choices": list(_choices(wanted, str(by), str(kind), str(step), zoomed=bool(zoom))),
         "wanted": wanted, "here": _link(view.query, "parts/history"), "faults": faults,
         "by": by, "step": step, "kind": kind,
         "zoomed": bool(zoom), "whole_range": _link({**wanted, "since": "", "until": ""}),
-        "answer": found, "total": found.total, "progress": progress,
+        "answer": result, "total": result.total, "progress": progress,
         "failed": builder_of(view.site.home.logs).failed,
-        "comparison": _comparison(found.total, found.before, zoom, str(kind)),
-        "charts": _charts(found, str(by), palette), "colours": palette,
-        "data": lambda chart: _data(chart, found, asked),
-        "rows": list(_rows(found, asked)), "groups": _sorted(_groups(found, asked), wanted.get("sort", "")),
+        "comparison": _comparison(result.total, result.before, zoom, str(kind)),
+        "charts": charts_of(result, str(by), palette), "colours": palette,
+        "data": lambda chart: drawing_of(chart, result, asked),
+        "rows": list(_rows(result, asked)), "groups": _sorted(_groups(result, asked), wanted.get("sort", "")),
         "sorts": {name: _link({**wanted, "sort": name}) for name in SORTS}, "sort": wanted.get("sort") or "Requests",
         "others": REST, "kept_days": view.site.config.logging.rollup_days,
         "max_age_days": view.site.config.logging.max_age_days,
@@ -196,77 +169,6 @@ def _change(now: float, before: float) -> str:
     return f"{share(abs(change))} {'more' if change > 0 else 'fewer'}"
 
 
-def _palette(view: View, found: Answer, by: str) -> Mapping[str, int]:
-    """Return the colours of groups: those of the pool's accounts are the same on all pages."""
-    palette = dict(colours(each.label for each in view.site.runtime.pool.accounts))
-    if by != "account":
-        return palette | {name: at for at, (name, _) in enumerate(found.groups) if at < DRAWN}
-    for name, _ in found.groups:
-        free = [at for at in range(COLOURS - 1) if at not in palette.values()]
-        if name not in palette and free:
-            palette[name] = free[0]
-    return palette
-
-
-def _charts(found: Answer, by: str, palette: Mapping[str, int]) -> list[Chart]:
-    sums = [found.over_time.get(column, Sums()) for column in found.columns]
-    by_requests, by_cost = _lines(found)
-    hues = tuple(f"acct-{palette.get(name, COLOURS - 1)}" for name in by_requests)
-    return [
-        Chart("requests", "Requests", f"Finished requests by {by}.", "bars", "count", by_requests, hues),
-        Chart("cost", "Cost", "At list prices, also for subscriptions, where it says what an API key would have "
-              "cost. Requests of unknown price are left out.", "bars", "usd", by_cost, hues),
-        Chart("tokens", "Tokens", "From the cache is what was read again at a tenth of the price.", "bars", "tokens", {
-            "in": [each.input for each in sums], "out": [each.output for each in sums],
-            "into cache": [each.cache_creation for each in sums], "from cache": [each.cache_read for each in sums],
-        }, hue(0, 1, 2, 3)),
-        Chart("cache", "Cache hit rate", "The share of prompt tokens that came from the cache: the largest lever on "
-              "cost.", "lines", "share", {"hit rate": [each.hit_rate for each in sums]}, hue(2)),
-        Chart("first-byte", "First byte", "From the request to the first byte of its response: p50 is the usual one, "
-              "one in twenty took longer than p95.", "lines", "ms", {
-            "p50": [each.first_byte.at(0.5) for each in sums], "p95": [each.first_byte.at(0.95) for each in sums],
-        }, hue(0, 1)),
-        Chart("errors", "Errors and failovers", "Errors are requests that failed for the client. A failover is an "
-              "attempt that was made again on another account, which the client does not see.", "lines", "count", {
-            "errors": [each.errors for each in sums], "failovers": [each.failovers for each in sums],
-        }, ("bad-mark", "acct-0")),
-    ]  # fmt: skip
-
-
-Lines = dict[str, list[float | None]]
-
-
-def _lines(found: Answer) -> tuple[Lines, Lines]:
-    """Return requests and cost by group, and those of all other groups."""
-    requests: Lines = {}
-    cost: Lines = {}
-    for name, line in sorted(found.lines.items(), key=lambda item: -sum(item[1].requests.values())):
-        requests[name] = [line.requests.get(column, 0) for column in found.columns]
-        cost[name] = [line.cost.get(column, 0.0) for column in found.columns]
-    if len(found.groups) > len(found.lines):
-        sums = [found.over_time.get(column, Sums()) for column in found.columns]
-        requests[REST] = [max(0, each.requests - sum(line[at] or 0 for name, line in requests.items() if name != REST))
-                          for at, each in enumerate(sums)]  # fmt: skip
-        cost[REST] = [max(0.0, each.cost - sum(line[at] or 0 for name, line in cost.items() if name != REST))
-                      for at, each in enumerate(sums)]  # fmt: skip
-    return requests, cost
-
-
-def _data(chart: Chart, found: Answer, asked: Question) -> Mapping[str, Any]:
-    """Return what the script draws a chart from."""
-    starts = [start_of(column) for column in found.columns]
-    return {
-        "kind": chart.kind,
-        "unit": chart.unit,
-        "step": 86400 if asked.step == "day" else 3600,
-        "x": starts,
-        "from": found.columns,
-        "names": list(chart.series),
-        "colours": chart.colours,
-        "values": list(chart.series.values()),
-    }
-
-
 @dataclass(frozen=True, slots=True)
 class Row:
     """A row of the tables under the charts: a day or an hour."""
@@ -277,9 +179,9 @@ class Row:
     at: int
 
 
-def _rows(found: Answer, asked: Question) -> Iterator[Row]:
-    for at, column in enumerate(found.columns):
-        gone = date.fromisoformat(column[:10]) in found.reading.without_rows
+def _rows(result: Answer, asked: Question) -> Iterator[Row]:
+    for at, column in enumerate(result.columns):
+        gone = date.fromisoformat(column[:10]) in result.reading.without_rows
         begin = datetime.fromisoformat(column)
         step = timedelta(days=1) if asked.step == "day" else timedelta(hours=1)
         end = min(begin, datetime.max - step) + step
@@ -297,9 +199,9 @@ class Group:
     sums: Sums
 
 
-def _groups(found: Answer, asked: Question) -> Iterator[Group]:
-    for name, sums in found.groups:
-        yield Group(name, _requests_of(asked, name, sums), sums)
+def _groups(result: Answer, asked: Question) -> Iterator[Group]:
+    for name, sums in result.groups:
+        yield Group(name, _requests_of(asked, name), sums)
 
 
 def _sorted(groups: Iterator[Group], column: str) -> list[Group]:
@@ -308,7 +210,7 @@ def _sorted(groups: Iterator[Group], column: str) -> list[Group]:
     return sorted(groups, key=lambda group: (group.name == REST, -size(group.sums)))
 
 
-def _requests_of(asked: Question, name: str, sums: Sums) -> str | None:
+def _requests_of(asked: Question, name: str) -> str | None:
     """Return the link to the requests of a group."""
     if name in (NO_KEY, REST):
         return None

@@ -2,6 +2,8 @@
 
 - `pool`: the accounts as the page Now shows them; `account`: what can be done with one, and why not.
 - `live_requests`: the requests in flight.
+- `logged`: a logged request; `captured`: what was captured of it.
+- `charts`: the charts of the page History.
 - `health`: how the parts of the proxy are, in words.
 - `config_form`: the configuration as a form; `filled_form`: what one that was sent changes; `config_view`: both, as
   their page shows them.
