@@ -68,6 +68,8 @@ async def serving(
             writer.transport.abort()
             with suppress(OSError):
                 await writer.wait_closed()
+        # those whose handshake has failed have no writer; uvloop can't be closed while one is open
+        await asyncio.wait_for(server.wait_closed(), LIMIT)
 
 
 def trusting(authority: Path | None, **settings: str) -> UpstreamTrust:
