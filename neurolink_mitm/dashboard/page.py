@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlencode
 
 from neurolink_mitm.dashboard.site import Report, Site
 
@@ -81,3 +82,9 @@ class Page:
     pieces: tuple[Part, ...] = ()
     """Parts that the page does not show by itself: others ask for them."""
     files: tuple[File, ...] = ()
+
+
+def link(page: str, query: Mapping[str, str]) -> str:
+    """Return the address of a page, without what is empty of its query."""
+    text = urlencode({name: value for name, value in query.items() if value}, errors="replace")
+    return f"/{page}?{text}" if text else f"/{page}"

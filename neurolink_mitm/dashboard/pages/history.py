@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import urlencode
 
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.logs.timestamps import FIRST, LAST, parse_time
-from neurolink_mitm.dashboard.page import Context, Page, Part, View
+from neurolink_mitm.dashboard.page import Context, Page, Part, View, link
 from neurolink_mitm.dashboard.render import share, usd
 from neurolink_mitm.dashboard.views.charts import charts_of, drawing_of, palette_of
 from neurolink_mitm.records.history import STEPS, Answer, Question, answer
@@ -121,8 +120,7 @@ def _range(kind: str, now: float) -> Range:
 
 
 def _link(wanted: Mapping[str, str], page: str = "history") -> str:
-    query = urlencode({name: text for name, text in wanted.items() if text}, errors="replace")
-    return f"/{page}?{query}" if query else f"/{page}"
+    return link(page, wanted)
 
 
 def _choices(

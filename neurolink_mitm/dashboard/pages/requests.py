@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlencode
 
 from neurolink_mitm.core.exchange import Outcome
 from neurolink_mitm.core.logs.timestamps import parse_time
-from neurolink_mitm.dashboard.page import Context, Page, Part, View
+from neurolink_mitm.dashboard.page import Context, Page, Part, View, link
 from neurolink_mitm.records import log_files
 from neurolink_mitm.records.request_search import Place, Query, find
 from neurolink_mitm.records.row_reader import RequestFilter, TimeRange
@@ -111,8 +110,7 @@ def newest_place(logs: Path) -> str:
 
 
 def _link(wanted: Mapping[str, str]) -> str:
-    query = urlencode({name: text for name, text in wanted.items() if text}, errors="replace")
-    return f"/requests?{query}" if query else "/requests"
+    return link("requests", wanted)
 
 
 def arrivals(view: View) -> Context:

@@ -119,7 +119,7 @@ def _document(view: View, row: Row) -> Document | None:
 
 
 def _text(document: Document, secrets: tuple[str, ...]) -> str:
-    """Return a body as text, without the secrets of `secrets`."""
+    """Return a body as text, without `secrets`."""
     text = har.text_of(document)
     for secret in secrets:
         text = text.replace(secret, MASK)
@@ -170,7 +170,7 @@ def _number(view: View, name: str) -> int:
 
 
 def _views(document: Document, text: str) -> Iterator[str]:
-    """Yield the ways in which a body can be chosen, the best one first."""
+    """Yield the ways in which a body can be shown, the best one first."""
     stream = text.lstrip()[:6] in ("event:", "data: ") or text.startswith(":")
     if stream or '"content"' in text[:PIECE]:
         yield "read"

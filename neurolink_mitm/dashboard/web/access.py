@@ -105,8 +105,8 @@ class Access:
 
     def goes_on(self, session: Session) -> bool:
         """Whether a session has neither been ended nor expired."""
-        known = self._sessions.get(session.cookie) is session
-        return known and self._age(session.began_at) < SESSION_SECONDS
+        ended = self._sessions.get(session.cookie) is not session
+        return not ended and self._age(session.began_at) < SESSION_SECONDS
 
     def sign_out(self, session: Session) -> None:
         with self._lock:
