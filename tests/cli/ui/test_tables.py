@@ -111,9 +111,12 @@ def a_list() -> RenderableType:
     return FittedTable(auth_render.columns([row, other], NOW))
 
 
+UNPAID = {"failovers": 2, "paidUsd": 0.0, "listUsd": 1.5, "movedCacheTokens": 40}
+
+
 def a_replay() -> RenderableType:
     served = {f"account-{n}@example.com": n for n in range(5)}
-    outcome = {"requests": 12345, "rateLimits": 123, "refused": 12, "served": served}
+    outcome = {"requests": 12345, "rateLimits": 123, "refused": 12, "served": served} | UNPAID
     return replay_table({"recorded": outcome, "quota-aware": outcome})
 
 
@@ -175,10 +178,22 @@ def test_duration(seconds: float, words: str) -> None:
 
 
 def test_replay_is_side_by_side() -> None:
-    report = {
-        "recorded": {"requests": 3, "rateLimits": 1, "refused": 0, "served": {"a": 2, "b": 1}},
-        "quota-aware": {"requests": 3, "rateLimits": 0, "refused": 3, "served": {}},
-    }
+    served = {"requests": 3, "rateLimits": 1, "refused": 0, "served": {"a": 2, "b": 1}}
+    refused = {"requests": 3, "rateLimits": 0, "refused": 3, "served": {}}
+    report = {"recorded": served | UNPAID, "quota-aware": refused | UNPAID}
     _, recorded, other = printed(replay_table(report)).splitlines()
-    assert recorded.split() == ["recorded", "3", "1", "0", "a", "2,", "b", "1"]
-    assert other.split() == ["quota-aware", "3", "0", "3", "nobody"]
+    assert recorded.split() == [
+        "recorded",
+        "3",
+        "1",
+        "2",
+        "0",
+        "$0.00",
+        "$1.50",
+        "40",
+        "a",
+        "2,",
+        "b",
+        "1",
+    ]
+    assert other.split() == ["quota-aware", "3", "0", "2", "3", "$0.00", "$1.50", "40", "nobody"]
