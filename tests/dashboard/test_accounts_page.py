@@ -138,3 +138,13 @@ def test_two_hundred_accounts(running: Served, tmp_path: Path) -> None:
         site.on_loop(lambda: pool.update(before))
     assert html.count("<tr id=") == 200
     assert took < 1
+
+
+def test_the_accounts_of_the_sandbox_come_from_there(running: Served, client: httpx.Client) -> None:
+    running.site.serves_home = False
+    try:
+        text = client.get("/parts/accounts").text
+    finally:
+        running.site.serves_home = True
+    assert text.count("from the sandbox") == 3
+    assert "configuration" not in text

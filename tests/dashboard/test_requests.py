@@ -48,6 +48,7 @@ def test_a_search(dashboard: Served) -> None:
         assert "/request?id=req_1&" not in page(account="a", status="429")
         assert "No such request" in page(q="nowhere")
         assert "Nothing was searched" in page(status="teapot", since="someday")
+        assert "not after the other one" in page(since="2h", until="3h")
         assert "2026-11-22" in page(since="30000d", at="2026-11-22.99999", until="now")
         for text in (HOSTILE, "%00", "x" * 9000, "'\"><", "(["):
             page(**dict.fromkeys(("q", "account", "model", "session", "at", "id"), text))
@@ -78,3 +79,17 @@ def test_the_page_of_requests(dashboard: Served, browser: Browser) -> None:
         page.wait_for_selector("text=truncated")
         width = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert page.evaluate(width) <= 0
+
+
+@pytest.mark.real("browser")
+def test_days_are_those_of_the_viewer(dashboard: Served, browser: Browser) -> None:
+    """The proxy groups by its own days; the times beside them are in the viewer's zone."""
+    from tests.dashboard.chromium import tab
+
+    write(dashboard.home.logs, "proxy", *({"requestId": f"req_{n}"} for n in range(3)))
+    for zone, day in (("Pacific/Kiritimati", "22 November"), ("Pacific/Pago_Pago", "21 November")):
+        with tab(browser, dashboard, "/requests", timezone_id=zone) as opened:
+            rows = opened.page.locator("#part-requests tbody tr:not(.day)")
+            rows.nth(2).wait_for()
+            [heading] = opened.page.locator("#part-requests .day").all_text_contents()
+            assert day in heading

@@ -14,7 +14,7 @@ from neurolink_mitm.core.redact.text import redact
 from neurolink_mitm.dashboard.page import Context, Page, Part, View
 from neurolink_mitm.dashboard.site import Site
 from neurolink_mitm.dashboard.views import pool
-from neurolink_mitm.dashboard.views.account import SOURCES, refusals_of
+from neurolink_mitm.dashboard.views.account import refusals_of, source_of
 from neurolink_mitm.records.audit import changes
 
 CHANGES = 12
@@ -60,7 +60,7 @@ def _movable(accounts: list[Account], site: Site) -> tuple[set[str], set[str]]:
 def _line(account: Account, row: pool.Row, site: Site, up: set[str], down: set[str]) -> Line:
     return Line(
         row,
-        SOURCES[account.source],
+        source_of(account, site),
         account.expires_at,
         account.refreshable,
         account.label == site.config.routing.primary_account,
@@ -84,7 +84,7 @@ def account(view: View) -> Context:
         "account": named,
         "gone": None,
         "row": pool.row_of(report, {}, seconds(view.status["now"])) if report else None,
-        "source": SOURCES[named.source],
+        "source": source_of(named, site),
         "serves_home": site.serves_home,
         "primary": named.label == site.config.routing.primary_account,
         "organization": entry and entry.organization_name,

@@ -70,11 +70,19 @@ def _faults(wanted: Mapping[str, str], now: float) -> Iterator[tuple[str, str]]:
     status = wanted.get("status", "").lower()
     if status and status not in STATUSES and not _STATUS.fullmatch(status):
         yield "status", f"{status!r:.40} is neither 429, 5xx nor one of {', '.join(Outcome)}"
+    times = {}
     for name in ("since", "until"):
         try:
-            parse_time(wanted.get(name, "now"), now)
+            times[name] = parse_time(wanted.get(name, "now"), now)
         except ValueError as e:
             yield name, str(e)
+    if (
+        "since" in wanted
+        and "until" in wanted
+        and len(times) == 2
+        and times["until"] <= times["since"]
+    ):
+        yield "until", "this is not after the other one"
 
 
 def query_of(wanted: Mapping[str, str], now: float) -> Query:

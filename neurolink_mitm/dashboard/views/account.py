@@ -40,6 +40,11 @@ def why_not(action: str, account: Account, site: Site) -> str | None:
     return None
 
 
+def source_of(account: Account, site: Site) -> str:
+    """Return where an account comes from, in words."""
+    return SOURCES[account.source] if site.serves_home else "the sandbox"
+
+
 def refusals_of(account: Account, site: Site) -> Mapping[str, str]:
     """Return the actions that are not offered for an account, and why."""
     reasons = ((action, why_not(action, account, site)) for action in ALL)

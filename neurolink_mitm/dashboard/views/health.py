@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import resource
 from collections.abc import Iterator, Mapping
@@ -13,11 +12,13 @@ from typing import Any, Literal
 
 import psutil
 
+from neurolink_mitm.adapters.state_file import StateFile, process_start
 from neurolink_mitm.adapters.system import disk_free
 from neurolink_mitm.claude_code.settings import ClaudeSettings, Entry, SettingsError
 from neurolink_mitm.core.status.diagnostic import DISK_FULL, DISK_LOW, SKEW
 from neurolink_mitm.core.status.event_loop import diagnose_lag
 from neurolink_mitm.dashboard.site import Report, Site
+from neurolink_mitm.records.retention import entries
 
 State = Literal["good", "warn", "bad", "idle"]
 WORST: tuple[State, ...] = ("bad", "warn", "good", "idle")
@@ -50,6 +51,7 @@ def parts(site: Site, report: Report) -> list[Row]:
         *_loop(report["loop"]),
         _clock(report["clockSkew"]),
         _claude_code(site),
+        _guard(site),
         _translator(report["translator"]),
         _notices(report["notices"]),
         _telemetry(report["telemetry"]),
@@ -142,6 +144,21 @@ def _claude_code(site: Site) -> Row:
     return Row(name, "attached", "good", f"{entry.path} points at this proxy.")
 
 
+def _guard(site: Site) -> Row:
+    name = "Guard"
+    states = StateFile(site.home.state).running()
+    pid = next((each.guard_pid for each in states if each.pid == site.runtime.pid), None)
+    if pid is None:
+        return Row(name, "not needed", "idle", "Nothing of Claude Code's was changed by this proxy.")  # fmt: skip
+    if process_start(pid) is None:
+        return Row(
+            name, "gone", "warn",
+            "If the proxy is killed, Claude Code's settings go on pointing at it.",
+            "neurolink proxy stop, then neurolink proxy start.",
+        )  # fmt: skip
+    return Row(name, "runs", "good", "It puts Claude Code's settings back if the proxy is killed.")
+
+
 def _translator(report: Mapping[str, Any] | None) -> Row:
     name = "Translator"
     if report is None:
@@ -214,20 +231,10 @@ def machine(site: Site) -> Machine:
         most_descriptors=None if most == resource.RLIM_INFINITY else most,
         connections=connections,
         disk=disk_free(site.home.root),
-        logs=_size(site.home.logs),
+        logs=sum(each.size for each in entries(site.home.logs)),
         browsers=site.browsers(),
         versions=_versions(),
     )
-
-
-def _size(directory: os.PathLike[str]) -> int:
-    """Return the bytes of the files in a directory."""
-    total = 0
-    with suppress(OSError), os.scandir(directory) as entries:
-        for entry in entries:
-            with suppress(OSError):  # deleted meanwhile
-                total += entry.stat(follow_symlinks=False).st_size
-    return total
 
 
 def _versions() -> Mapping[str, str]:

@@ -97,6 +97,7 @@ def pool(view: View) -> Context:
         "folded": [row for row in rows if folds and row.quiet],
         "fallbacks": [_fallback(each, explained) for each in report["fallbackChain"]],
         "translator": report["translator"],
+        "passthrough": view.site.runtime.passthrough,
     }
 
 

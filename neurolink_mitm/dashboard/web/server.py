@@ -83,6 +83,7 @@ def routes(site: Site, access: Access) -> ASGIApp:
             WebSocketRoute(LIVE_PATH, handlers.live.serve),
             Mount("/static", StaticFiles(packages=[("neurolink_mitm.dashboard", "static")])),
         ],
+        exception_handlers={404: handlers.no_page},
     )  # fmt: skip
 
 
@@ -125,6 +126,9 @@ class Handlers:
             return self._html("page.html", page=page, pages=PAGES, query=query_of(request))
 
         return shell
+
+    async def no_page(self, request: Request, _: Exception) -> Response:
+        return self._html("no_page.html", 404, pages=PAGES)
 
     async def sign_in_page(self, request: Request) -> Response:
         return self._html("signin.html", pages=PAGES)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from neurolink_mitm.adapters.state_file import ProxyState, StateFile, process_start
 from neurolink_mitm.app.doctor import set_doctor
 from neurolink_mitm.dashboard.views.health import Machine, Row, parts
 from neurolink_mitm.sandbox.server import SandboxServer
@@ -63,6 +65,21 @@ def test_all_is_well(dashboard: Served) -> None:
     for word in ("in force", "written", "one process", "not attached", "not needed"):
         assert word in text
     assert "to repair" not in text
+
+
+def test_the_guard(dashboard: Served) -> None:
+    """It is missing only where this proxy has one that is gone."""
+    runtime, states = dashboard.site.runtime, StateFile(dashboard.home.state)
+    runtime.pid = os.getpid()
+    start = process_start(os.getpid())
+    assert start
+    for guard, word in ((None, "not needed"), (os.getpid(), "runs"), (2**22 + 1, "gone")):
+        ours = ProxyState(
+            pid=os.getpid(), pid_started=start, host="127.0.0.1", port=1, strategy="fill-first",
+            start_time=0, guard_pid=guard,
+        )  # fmt: skip
+        states.claim(ours)
+        assert rows_by_name(dashboard, {})["Guard"].word == word
 
 
 def test_what_is_reported_is_text(dashboard: Served) -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,8 +23,9 @@ from neurolink_mitm.dashboard.web.access import TRIES
 from neurolink_mitm.dashboard.web.live import SIGNED_OUT
 from neurolink_mitm.dashboard.web.parts import Parts
 from neurolink_mitm.dataplane.threads import SHORT
-from tests.dashboard.harness import KEY_HEADER, Served
+from tests.dashboard.harness import KEY_HEADER, Served, served
 from tests.dashboard.websocket import WebSocket
+from tests.flows.harness import Proxy
 
 PART = "/parts/pool"
 
@@ -273,3 +275,23 @@ def test_undo_is_a_form_of_the_message(dashboard: Served, monkeypatch: pytest.Mo
     assert 'hx-post="/actions/resume"' in html
     assert "<b>" not in html
     assert 'value="&lt;b&gt;&#34;a"' in html
+
+
+def test_an_address_without_a_page_has_the_menu(dashboard: Served) -> None:
+    for path in ("/nothing", "/static/nothing.js"):
+        answer = httpx.get(dashboard.url + path)
+        assert answer.status_code == 404
+        assert "No such page" in answer.text
+        assert 'href="/history"' in answer.text
+
+
+def test_a_page_without_accounts_says_what_to_do(tmp_path: Path) -> None:
+    with served(Proxy([]), tmp_path) as dashboard, dashboard.signed_in() as client:
+        runtime = dashboard.proxy.runtime
+        assert 'href="/accounts"' in client.get("/parts/pool").text
+        settings = replace(dashboard.settings, read_only=True)
+        runtime.config = replace(runtime.config, dashboard=settings)
+        assert 'href="/accounts"' not in client.get("/parts/pool").text
+        assert "Read-only" in client.get("/").text
+        runtime.passthrough = True
+        assert "No account is used" in client.get("/parts/pool").text
