@@ -55,6 +55,25 @@ def test_a_limit_on_counting_tokens_limits_no_message() -> None:
     assert (outcome.rate_limits, outcome.served) == (1, {"a": 1, "b": 2})
 
 
+def test_a_session_leaves_an_account_that_cools_down() -> None:
+    """Another session has met the limit: this one does not ask there until it is over."""
+    of = recording(
+        [
+            attempt("s1", 0, "a"),
+            attempt("t1", 10, "a", **LIMITED_FOR_60),
+            attempt("t1", 10.1, "b"),
+            attempt("s2", 20, "b"),
+        ],
+        [
+            asked("s1", 0, "a", sessionId="s"),
+            asked("t1", 10, "b", sessionId="t"),
+            asked("s2", 20, "b", sessionId="s"),
+        ],
+    )
+    outcome = replay(of, "fill-first")
+    assert (outcome.rate_limits, outcome.served) == (1, {"a": 1, "b": 2})
+
+
 def test_round_robin_may_pass_a_limit_by() -> None:
     """The second request is b's turn anyway, and a cools down for nobody."""
     outcome = replay(recording(TRAFFIC), "round-robin")

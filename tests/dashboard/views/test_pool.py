@@ -17,7 +17,14 @@ from neurolink_mitm.core.pool.windows import Window
 from neurolink_mitm.core.settings.values import Config, Routing
 from neurolink_mitm.dashboard.page import View
 from neurolink_mitm.dashboard.site import Site
-from neurolink_mitm.dashboard.views.pool import FEW, forecast_of, pool_mark, rounded, state_of
+from neurolink_mitm.dashboard.views.pool import (
+    FEW,
+    forecast_of,
+    pool_mark,
+    rounded,
+    row_of,
+    state_of,
+)
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.dashboard.harness import Served, served
@@ -100,6 +107,28 @@ def test_the_state_of_an_account_is_a_word_and_why(
 ) -> None:
     state = state_of(ACCOUNT | account, explained)
     assert (state.word, state.kind, state.reason, state.tried_at, state.until) == expected
+
+
+def test_a_window_is_marked_when_it_is_nearly_used_up() -> None:
+    window = {"reset": None, "runsOutAt": None, "models": []}
+    states = {
+        "5h": (0.79, "allowed"),
+        "7d": (0.8, "allowed"),
+        "x": (1.0, "allowed"),
+        "y": (None, "rejected"),
+    }
+    windows = {
+        name: window | {"used": used, "status": status} for name, (used, status) in states.items()
+    }
+    row = row_of(ACCOUNT | {"inFlight": 0, "quota": {"windows": windows}}, {}, NOW)
+    marks = [(each.name, each.kind, each.used_up) for each in row.windows]
+    assert marks == [
+        ("5h", "", False),
+        ("7d", "warn", False),
+        ("x", "bad", True),
+        ("y", "bad", True),
+    ]
+    assert (row.used, row.quiet) == (1.0, False)
 
 
 @pytest.mark.parametrize(("ahead", "step"), [(120, 60), (7200, 300), (86_400, 900)])
