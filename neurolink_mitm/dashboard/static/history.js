@@ -72,9 +72,9 @@ function options(data, width) {
   };
 }
 
-const days = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
-const hours = new Intl.DateTimeFormat(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit" });
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const days = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+const hours = new Intl.DateTimeFormat("en-GB", { weekday: "short", hour: "2-digit", minute: "2-digit" });
+const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 
 const timeOf = (at, step) => (step === 3600 ? hours : days).format(at * 1000);
 
