@@ -127,15 +127,19 @@ def sections(
     `document` is the file before `${VAR}` was resolved. `accounts` are the labels of stored logins, which may have no
     entry. `strategy` is that of the command line, which is in force whatever the file says.
     """
-    found = [_section(name, config, document, strategy) for name in _names()]
+    of_keys = [_section(name, config, document, strategy) for name in _names()]
     indices = {each.name: index for index, each in enumerate(config.accounts)}
     settings = {name: AccountConfig(name=name) for name in accounts}
     settings |= {each.name: each for each in config.accounts}
     of_accounts = [
         _account(each, indices.get(name), document) for name, each in sorted(settings.items())
     ]
-    editable = [each for each in found if each.editable]
-    return [*editable, *of_accounts, *(each for each in found if not each.editable and each.fields)]
+    editable = [each for each in of_keys if each.editable]
+    return [
+        *editable,
+        *of_accounts,
+        *(each for each in of_keys if not each.editable and each.fields),
+    ]
 
 
 def _names() -> list[str]:
@@ -155,8 +159,8 @@ def _section(name: str, config: Config, document: object, strategy: str | None) 
     return Section(name, _text(_entry((name,)).meaning), tuple(fields), path=name)
 
 
-def _overridden(shown: Field, strategy: str) -> Field:
-    return replace(shown, value=strategy, origin=f"command line: --strategy {strategy}")
+def _overridden(field: Field, strategy: str) -> Field:
+    return replace(field, value=strategy, origin=f"command line: --strategy {strategy}")
 
 
 def _account(account: AccountConfig, index: int | None, document: object) -> Section:
@@ -177,7 +181,7 @@ def _account(account: AccountConfig, index: int | None, document: object) -> Sec
 
 def _field(loc: Loc, place: Loc, value: object, document: object) -> Field:
     entry = _entry(loc)
-    shown = Field(
+    field = Field(
         loc=loc,
         meaning=_text(entry.meaning),
         value="none" if value is None else format_setting(value, quote),
@@ -187,41 +191,41 @@ def _field(loc: Loc, place: Loc, value: object, document: object) -> Field:
     )
     texts = tuple(map(str, loc))
     if not is_editable(texts):
-        return replace(shown, why=WHY.get(texts[0], ELSEWHERE))
-    made = _input(shown, _hint(loc), value)
-    if made.kind in ("lines", "table") and "${" in shown.origin:
-        return replace(shown, why=HOLDS_REFERENCES)
+        return replace(field, why=WHY.get(texts[0], ELSEWHERE))
+    made = _input(field, _hint(loc), value)
+    if made.kind in ("lines", "table") and "${" in field.origin:
+        return replace(field, why=HOLDS_REFERENCES)
     if isinstance(value, tuple) and len(value) > MOST_ENTRIES:
-        return replace(shown, why=TOO_LONG)
+        return replace(field, why=TOO_LONG)
     texts = (made.input, *(text for row in made.rows for text in row))
     return (
-        replace(shown, why=LOOKS_LIKE_KEY)
+        replace(field, why=LOOKS_LIKE_KEY)
         if any(mask_text(each) != each for each in texts)
         else made
     )
 
 
-def _input(shown: Field, hint: Any, value: object) -> Field:
+def _input(field: Field, hint: Any, value: object) -> Field:
     """Return a field with an input for its type."""
-    if shown.name in TABLES:
-        columns = TABLES[shown.name][1]
+    if field.name in TABLES:
+        columns = TABLES[field.name][1]
         assert isinstance(value, tuple)
         rows = tuple(
             tuple(str(getattr(each, _field_name(column))) for column in columns) for each in value
         )
-        return replace(shown, kind="table", columns=columns, rows=rows)
+        return replace(field, kind="table", columns=columns, rows=rows)
     of, notes = plain(hint)
     kind = next((note for note in notes if isinstance(note, ValueType)), None)
-    written = "" if shown.is_default else _written(value)
+    written = "" if field.is_default else _written(value)
     if get_origin(of) is tuple:
-        return replace(shown, kind="lines", input=written)
+        return replace(field, kind="lines", input=written)
     if get_origin(of) is Literal:
-        return replace(shown, kind="choice", choices=tuple(map(str, get_args(of))), input=written)
+        return replace(field, kind="choice", choices=tuple(map(str, get_args(of))), input=written)
     if kind and kind.schema["type"] == "boolean":
-        return replace(shown, kind="flag", input="1" if value else "0")
+        return replace(field, kind="flag", input="1" if value else "0")
     if kind and kind.schema["type"] in ("integer", "number"):
-        return replace(shown, kind="number", input=written, bounds=_bounds(kind.schema))
-    return replace(shown, kind="text", input=written)
+        return replace(field, kind="number", input=written, bounds=_bounds(kind.schema))
+    return replace(field, kind="text", input=written)
 
 
 def _field_name(column: str) -> str:
