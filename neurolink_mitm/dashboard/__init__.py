@@ -7,6 +7,7 @@
 - `site`: what all of these see of the proxy, read on the event loop of the flows; with `jobs` (what takes seconds, in
   threads of their own, once for all who wait for it), `forgotten` (what undos put back) and `rates` (how fast the
   tokens of requests come).
+- `mails`: mail addresses are masked in all that pages print, and read again in what comes back.
 - `render`: Jinja2 and its filters; `templates/` and `static/`, with `static/vendored.json` for what is not ours.
 - `failures`: logs what fails while a page is made.
 

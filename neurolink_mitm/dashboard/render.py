@@ -1,4 +1,5 @@
-"""Templates and their filters. Whatever comes from outside is text: Jinja2 escapes every value.
+"""Templates and their filters. Whatever comes from outside is text: Jinja2 escapes every value, and mail addresses are
+masked in each.
 
 Filters take anything: rows of a log hold what somebody has written into them. What is no number is shown as `–`.
 """
@@ -7,17 +8,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from zlib import crc32
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from neurolink_mitm import __version__
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.logs.timestamps import seconds
+from neurolink_mitm.dashboard.mails import Mails
 
 NOTHING = "–"
 THIN = "\u202f"
@@ -29,25 +32,37 @@ _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 """Controls, those that turn the direction of what follows, and halves of characters, which no page can hold."""
+SHORT = 8
+"""Characters of a session's or an agent's id."""
 COLOURS = 8
 """Of accounts, in `dashboard.css`."""
 
 
-def environment() -> Environment:
-    """Return the templates of this package with their filters."""
+def environment(mails: Mails | None = None) -> Environment:
+    """Return the templates of this package with their filters. What they print is masked by `mails`."""
+    mails = mails or Mails()
+    mask = mails.mask
+
+    def final(value: object) -> object:
+        return value if isinstance(value, Markup) else printable(mask(value))
+
+    def masking(write: Callable[[object], str]) -> Callable[[object], str]:
+        return lambda value: write(mask(value))
+
     made = Environment(
         loader=PackageLoader("neurolink_mitm.dashboard"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=printable,
+        finalize=final,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.filters |= {"count": count, "tokens": tokens, "ms": ms, "usd": usd, "share": share, "size": size,
-                     "fraction": fraction, "percent": percent, "when": when, "since": since, "until": until,
-                     "due": due, "daytime": daytime, "timed": timed,
-                     "account_colour": account_colour}  # fmt: skip
+    own = (count, tokens, ms, usd, share, size, fraction, percent, when, since, until, due, daytime, timed,
+           short)  # fmt: skip
+    made.filters |= {each.__name__: masking(each) for each in own}
+    made.filters |= {"account_colour": account_colour, "unmasked": unmasked,
+                     "tojson": lambda value: htmlsafe_json_dumps(mails.mask_all(value))}  # fmt: skip
     made.globals |= {"version": __version__}
     return made
 
@@ -57,6 +72,11 @@ def printable(value: object) -> object:
     if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
         return value
     return _UNPRINTABLE.sub("\ufffd", value)
+
+
+def unmasked(text: object) -> Markup:
+    """Return a text with its mail addresses, for who has asked for them."""
+    return Markup("{}").format(printable(text))
 
 
 def digest(html: str) -> str:
@@ -118,6 +138,11 @@ def share(value: object) -> str:
         return f"<{THIN}1{THIN}%"
     percent = 99.0 if 0.99 < number < 1 else number * 100
     return f"{_digits(percent, 0)}{THIN}%"
+
+
+def short(value: object) -> str:
+    """Return the beginning of an id: enough to tell two apart."""
+    return str(value)[:SHORT]
 
 
 def fraction(value: object) -> str:

@@ -25,6 +25,7 @@ from neurolink_mitm.core.status.status import begin_report
 from neurolink_mitm.dashboard.failures import BusyError as BusyError
 from neurolink_mitm.dashboard.forgotten import Forgotten
 from neurolink_mitm.dashboard.jobs import Jobs
+from neurolink_mitm.dashboard.mails import Mails
 from neurolink_mitm.dashboard.rates import Rates
 from neurolink_mitm.dashboard.rates import Report as Report
 from neurolink_mitm.ports import Runtime
@@ -63,6 +64,8 @@ class Site:
     """That of the flows, while the dashboard runs."""
     jobs: Jobs = field(init=False, repr=False)
     """What takes seconds."""
+    mails: Mails = field(default_factory=Mails, repr=False)
+    """The mail addresses that pages show masked."""
     rates: Rates = field(default_factory=Rates, repr=False)
     """Those of the responses in flight."""
     logins: Logins = field(default_factory=Logins, repr=False)

@@ -38,6 +38,7 @@ async function post(path, body) {
 document.getElementById("signout")?.addEventListener("click", async () => {
   await post("/signout");
   localStorage.removeItem(KEY);
+  sessionStorage.clear();
   location.replace("/");
 });
 

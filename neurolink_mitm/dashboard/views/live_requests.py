@@ -18,8 +18,6 @@ STATES: Mapping[str, tuple[str, str]] = {
     "streaming": ("streaming", "good"),
 }
 """The word for a state, with the kind of its badge."""
-SHORT = 8
-"""Characters of a session's or an agent's id: enough to tell two apart."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,9 @@ class Parts:
         """Return what all templates are given."""
         accounts = self.site.runtime.pool.accounts
         if accounts is not self._coloured:
-            self._colours, self._coloured = colours(each.label for each in accounts), accounts
+            labels = [each.label for each in accounts]
+            self.site.mails.know(labels)
+            self._colours, self._coloured = colours(labels), accounts
         return {"read_only": self.site.read_only, "colours": self._colours}
 
     def failed(self, part: Part, message: str) -> Fragment:

@@ -78,6 +78,7 @@ def routes(site: Site, access: Access) -> ASGIApp:
             Route("/signout", handlers.sign_out, methods=["POST"]),
             # a form that does not fit into an address is posted
             Route("/parts/{name}", handlers.part, methods=["GET", "POST"]),
+            Route("/mails", handlers.mails),
             Route("/files/{name}", handlers.file),
             Route("/actions/{name}", handlers.action, methods=["POST"]),
             WebSocketRoute(LIVE_PATH, handlers.live.serve),
@@ -116,8 +117,9 @@ class Handlers:
     def __init__(self, site: Site, access: Access) -> None:
         self._site = site
         self._access = access
-        self._templates = environment()
+        self._templates = environment(site.mails)
         self._parts = Parts(PAGES, site, self._templates)
+        self._parts.shared()  # the accounts' addresses are masked first
         self.live = Live(LiveParts(self._parts), access)
         site.browsers = self.live.count
 
@@ -172,7 +174,7 @@ class Handlers:
             form = await form_of(request) if posted else dict(request.query_params)
         except ValueError:
             return self._html("error.html", 400, message=UNREADABLE_FORM, part=part, query="")
-        view = View(self._site, form)
+        view = View(self._site, self._unmasked(form))
         try:
             fragment = await in_thread(self._parts.fragment, part, view)
         except BusyError as e:
@@ -187,13 +189,19 @@ class Handlers:
             return Response(status_code=204, headers=clock)
         return HTMLResponse(fragment.html, headers=clock)
 
+    async def mails(self, request: Request) -> Response:
+        """Return the mail addresses that pages show masked, each by what stands for it."""
+        if not self._signed_in(request):
+            return JSONResponse({}, 401)
+        return JSONResponse(self._site.mails.shown())
+
     async def file(self, request: Request) -> Response:
         if not self._signed_in(request):
             return self._html("signed_out.html", 401)
         file = FILES.get(request.path_params["name"])
         if file is None:
             return self._html("error.html", 404, message="there is no such file")
-        view = View(self._site, dict(request.query_params))
+        view = View(self._site, self._unmasked(request.query_params))
         try:
             name, pieces = await in_thread(file.make, view)
         except BusyError as e:
@@ -212,7 +220,7 @@ class Handlers:
                 "toast.html", 403, error="the dashboard is read-only: dashboard.read-only"
             )
         try:
-            form = await form_of(request)
+            form = self._unmasked(await form_of(request))
         except ValueError:
             return self._html("toast.html", 400, error=UNREADABLE_FORM)
         try:
@@ -232,6 +240,10 @@ class Handlers:
             names = {f"refresh-{name}": True for name in done.refresh}
             response.headers["hx-trigger"] = msgspec.json.encode(names).decode()
         return response
+
+    def _unmasked(self, fields: Mapping[str, str]) -> dict[str, str]:
+        unmask = self._site.mails.unmask
+        return {unmask(name): unmask(value) for name, value in fields.items()}
 
     def _signed_in(self, request: Request) -> bool:
         """Return whether a session asks, and note which."""
