@@ -64,7 +64,7 @@ def test_masked(text: str, shown: str) -> None:
     assert mails.mask(shown) == shown, "once is enough"
 
 
-NAMES = st.text(st.sampled_from("ab.-+é…@·2"), min_size=1, max_size=4)
+NAMES = st.text(st.sampled_from("ab.-+é@·2"), min_size=1, max_size=4)
 
 
 @given(st.lists(st.builds("{}@{}.example".format, NAMES, NAMES), max_size=6), NAMES)
