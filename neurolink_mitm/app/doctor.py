@@ -9,40 +9,28 @@ from typing import TYPE_CHECKING, Any
 from neurolink_mitm.dashboard.site import BusyError, Site
 
 if TYPE_CHECKING:
-    from neurolink_mitm.doctor.checks import ProbeContext
+    from neurolink_mitm.doctor.examiner import Result
 
 
 def set_doctor(site: Site, environ: Mapping[str, str], env_file: Path | None) -> None:
-    """Set what the dashboard asks the doctor for. Both take seconds, in a thread of the dashboard's."""
+    """Set what the dashboard asks the doctor for. Both take seconds, in a process of their own."""
 
-    def diagnose() -> Mapping[str, Any]:
-        from neurolink_mitm.doctor.examination import examine
+    def ask(*, bundle: bool) -> Result:
+        from neurolink_mitm.doctor.examiner import Task, examine_in_process
 
-        return examine(_context(site, environ, env_file))
+        task = Task(
+            home=str(site.home.root),
+            config=site.runtime.config_path,
+            env_file=str(env_file) if env_file else None,
+            port=site.runtime.port,
+            now=site.now(),
+            status=_status(site),
+            bundle=bundle,
+        )
+        return examine_in_process(task, environ)
 
-    def bundle() -> Mapping[str, str]:
-        from neurolink_mitm.doctor.examination import contents, examine
-
-        context = _context(site, environ, env_file)
-        return contents(context, _status(site), examine(context))
-
-    site.diagnose, site.bundle = diagnose, bundle
-
-
-def _context(site: Site, environ: Mapping[str, str], env_file: Path | None) -> ProbeContext:
-    from neurolink_mitm.doctor.checks import ProbeContext
-    from neurolink_mitm.doctor.probes import measure_clock_skew
-
-    return ProbeContext(
-        environ=environ,
-        home=site.home,
-        now=site.now(),
-        ask=lambda state: _status(site),
-        config=Path(site.runtime.config_path) if site.runtime.config_path else None,
-        env_file=env_file,
-        port=site.runtime.port,
-        skew=measure_clock_skew,
-    )
+    site.diagnose = lambda: ask(bundle=False).report
+    site.bundle = lambda: ask(bundle=True).files
 
 
 def _status(site: Site) -> Mapping[str, Any] | None:
