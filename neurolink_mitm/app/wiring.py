@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from neurolink_mitm.adapters.background import Closing, closing
 from neurolink_mitm.adapters.bodies import FileBodies
@@ -110,15 +111,7 @@ def prepare(settings: Settings) -> Prepared:
         OSError: the home directory can't be made.
     """
     check_version()
-    with _config_errors():
-        home = Home.from_environment(settings.environ)
-        warnings = home.create()
-        for path in home.rewritten():
-            remove_temporaries(path, older=ABANDONED)
-        store = open_store(home, settings.environ)
-        sources = Sources(_source_options(settings, home), home, store)
-        inputs = sources.read()
-        _check_exposure(settings.host, inputs)
+    home, store, sources, inputs, warnings = _read(settings)
     clock, journal, registry = SystemClock(), FileJournal(home.logs), MetricRegistry()
     runtime = _runtime(settings, clock, journal, registry)
     apply(runtime, inputs)
@@ -144,6 +137,30 @@ def prepare(settings: Settings) -> Prepared:
     warnings = (*warnings, *inputs.warnings, *telemetry.faults)
     interval = settings.health_interval
     return Prepared(runtime, home, warnings, sources, interval, components, upstreams)
+
+
+class _Read(NamedTuple):
+    """What was read of the files of a home."""
+
+    home: Home
+    store: TokenStore
+    sources: Sources
+    inputs: Inputs
+    warnings: tuple[str, ...]
+
+
+def _read(settings: Settings) -> _Read:
+    """Read the home, which is made if it is missing. Raises as `prepare` does."""
+    with _config_errors():
+        home = Home.from_environment(settings.environ)
+        warnings = tuple(home.create())
+        for path in home.rewritten():
+            remove_temporaries(path, older=ABANDONED)
+        store = open_store(home, settings.environ)
+        sources = Sources(_source_options(settings, home), home, store)
+        inputs = sources.read()
+        _check_exposure(settings.host, inputs)
+    return _Read(home, store, sources, inputs, warnings)
 
 
 @contextmanager
