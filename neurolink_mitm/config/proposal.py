@@ -12,7 +12,13 @@ from neurolink_mitm.adapters.files import ChangedError, compare_and_swap, locked
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.config.document import account_names
 from neurolink_mitm.config.edit import edited, new_file, put
-from neurolink_mitm.config.editable import Change, NotEditableError, check_rest, place
+from neurolink_mitm.config.editable import (
+    Change,
+    NotAllowedError,
+    NotEditableError,
+    check_rest,
+    place,
+)
 from neurolink_mitm.config.file import LARGEST, document_of, load
 from neurolink_mitm.config.history import History, Version, digest
 from neurolink_mitm.config.masked_diff import ChangedLine, changed_lines
@@ -20,6 +26,9 @@ from neurolink_mitm.config.show import changed_values, differences
 from neurolink_mitm.config.sources import Inputs, SourceOptions, checked
 from neurolink_mitm.core.settings.errors import ConfigError, path
 from neurolink_mitm.core.settings.values import Config
+
+LARGEST_EDITED = 64 * 1024
+"""Bytes of a file that is edited here: an edit reads it several times, while requests wait for the interpreter."""
 
 
 class NothingToUndoError(Exception):
@@ -37,6 +46,14 @@ def content_of(file: Path) -> bytes | None:
         return read(file, LARGEST)
     except ValueError as e:
         raise ConfigError(f"{file}: {e}") from e
+
+
+def check_size(content: bytes | None) -> None:
+    """Raise `NotAllowedError` for a file that is too large to be edited beside running requests."""
+    if content and len(content) > LARGEST_EDITED:
+        raise NotAllowedError(
+            f"is larger than {LARGEST_EDITED // 1024} KB, too large to be edited here: edit it in the file"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +110,11 @@ def propose(
 ) -> Proposal:
     """Return what the file would be with these changes, all faults at once. `environ` has the variables of `.env`, too.
 
-    Raises `OSError`, `ConfigError`: the file can't be read as it is.
+    Raises `OSError`, `ConfigError`: the file can't be read as it is; `NotAllowedError`: it is too large.
     """
     file = file_of(options, home)
     before = content_of(file)
+    check_size(before)
     after = new_file(file) if before is None else before
     document_of(file, after)
     faults: dict[tuple[str, ...], str] = {}
@@ -159,13 +177,15 @@ def undo(
         now = content_of(file)
         if version is None or of not in (None, version.replaced_by):
             raise NothingToUndoError
-        if digest(now) != version.replaced_by and not force:
+        lost = digest(now) != version.replaced_by
+        if lost and not force:
             raise ChangedError
         content = version.content()
         if edits_only:
+            check_size(content)
+            check_size(now if lost else None)  # the edit itself may have made it larger
             check_rest(document_of(file, now or new_file(file)), document_of(file, content))
         before, after = _values(file, environ, now), load(file, environ, content=content).config
-        lost = digest(now) != version.replaced_by
         with history.keeping(now or new_file(file), content) if lost else nullcontext():
             compare_and_swap(file, now, content)
         history.forget(version)

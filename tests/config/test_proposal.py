@@ -8,9 +8,10 @@ import pytest
 from neurolink_mitm.adapters.audit import Audit
 from neurolink_mitm.adapters.files import ChangedError
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.config.editable import Change
+from neurolink_mitm.config.editable import Change, NotAllowedError
 from neurolink_mitm.config.history import History
 from neurolink_mitm.config.proposal import (
+    LARGEST_EDITED,
     NothingToUndoError,
     Proposal,
     file_of,
@@ -106,6 +107,19 @@ def test_a_link_stays_one(place: Place, tmp_path: Path) -> None:
     assert "idle: 60" in target.read_text()
     place.undo()
     assert target.read_text() == "version: 1\n"
+
+
+def test_a_large_file_is_not_edited_but_what_made_it_large_is_undone(place: Place) -> None:
+    most = b"version: 1\n".ljust(LARGEST_EDITED - 1, b"\n") + b"\n"
+    place.file.write_bytes(most)
+    place.apply(place.propose(IDLE))
+    with pytest.raises(NotAllowedError, match="edit it in the file"):
+        place.propose(IDLE)
+    place.undo()
+    assert place.file.read_bytes() == most
+    place.file.write_bytes(most + b"\n")
+    with pytest.raises(NotAllowedError, match="larger than 64 KB"):
+        place.propose(IDLE)
 
 
 def test_what_is_no_file_is_left_alone(place: Place) -> None:

@@ -213,7 +213,13 @@ def test_the_primary_account_and_its_undo(client: httpx.Client, home: Home) -> N
 
 
 @pytest.mark.parametrize(
-    "content", [b"routing: [", b"\xff\xfe", b"routing: &x {strategy: fill-first}\nother: *x\n---\n"]
+    "content",
+    [
+        b"#" * 70_000,
+        b"routing: [",
+        b"\xff\xfe",
+        b"routing: &x {strategy: fill-first}\nother: *x\n---\n",
+    ],
 )
 def test_a_configuration_that_can_not_be_edited_is_left_alone(
     client: httpx.Client, home: Home, content: bytes

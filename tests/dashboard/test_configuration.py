@@ -16,6 +16,7 @@ from neurolink_mitm.adapters.token_store import open_store
 from neurolink_mitm.app.background import BackgroundTasks
 from neurolink_mitm.config.apply import apply
 from neurolink_mitm.config.history import digest
+from neurolink_mitm.config.proposal import LARGEST_EDITED
 from neurolink_mitm.config.reloader import Reloader
 from neurolink_mitm.config.sources import SourceOptions, Sources
 from neurolink_mitm.dashboard.actions import configuration
@@ -317,6 +318,18 @@ def test_a_file_that_is_gone_is_not_made_of_one_edit(
         assert act(client, "apply-configuration", fields).status_code == 409
         assert act(client, "set-strategy", {"strategy": "quota-aware"}).status_code == 409
         assert watched.file.exists() == (content is not None)
+
+
+def test_a_large_file_is_shown_and_edited_elsewhere(watched: Watched, client: httpx.Client) -> None:
+    watched.write(TEXT + "#\n" * LARGEST_EDITED)
+    content = watched.file.read_bytes()
+    html = client.get("/parts/configuration").text
+    assert ("larger than 64 KB" in html, "Check the changes" in html) == (True, False)
+    fields = {"digest": digest(content), "timeouts.idle": "60"}
+    for action in ("apply-configuration", "set-strategy"):
+        response = act(client, action, {**fields, "strategy": "quota-aware"})
+        assert (response.status_code, "edit it in the file" in response.text) == (409, True)
+    assert watched.file.read_bytes() == content
 
 
 def test_read_only_shows_all_and_writes_nothing(watched: Watched, client: httpx.Client) -> None:

@@ -19,7 +19,9 @@ from neurolink_mitm.accounts.report import refresh_row
 from neurolink_mitm.accounts.resets import cooldowns_row, record_resets
 from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.config.edit import set_order, set_primary
+from neurolink_mitm.config.editable import NotAllowedError
 from neurolink_mitm.config.file import load
+from neurolink_mitm.config.proposal import check_size, content_of
 from neurolink_mitm.core.auth.credentials import PROVIDER, check_label
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.logs.end_times import end_after, end_at
@@ -104,6 +106,7 @@ def move(site: Site, form: Form) -> Done:
     if direction not in ("up", "down"):
         raise RefusedError("the direction is up or down")
     with refusals():
+        _check_size(site)
         routing = _routing(site)
         accounts = in_order(site.runtime.pool.accounts, routing)
         labels = moved(accounts, routing.primary_account, account.label, up=direction == "up")
@@ -116,6 +119,7 @@ def order(site: Site, form: Form) -> Done:
     labels = _labels(form)
     _own(site)
     with refusals():
+        _check_size(site)
         before = set_order(site.config_file, labels, site.audit, _check(form))
     text = (
         f"order of use: {', '.join(labels)}" if labels else "accounts are used as they are listed"
@@ -137,6 +141,14 @@ def _put_order_back(before: Sequence[str], after: Sequence[str]) -> Undo:
     return Undo("order", {"labels": _json(list(before)), "expected": _json(list(after))})
 
 
+def _check_size(site: Site) -> None:
+    """Raise `ValueError` where the file is too large to be edited beside running requests."""
+    try:
+        check_size(content_of(site.config_file))
+    except NotAllowedError as e:
+        raise ValueError(f"{site.config_file}: {e}") from e
+
+
 def _routing(site: Site) -> Routing:
     """Return what the file says now: the pool may not follow yet. Raises `ConfigError`."""
     return load(site.config_file, site.runtime.environ, required=False).config.routing
@@ -148,6 +160,7 @@ def primary(site: Site, form: Form) -> Done:
     if label:
         _offered("primary", _account(site, form), site)
     with refusals():
+        _check_size(site)
         before = set_primary(site.config_file, label, site.audit, _check(form))
     text = f"{label!r} goes first" if label else "no account goes first by name now"
     undo = Undo("primary", {"account": before or "", "expected": _json(label)})

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from neurolink_mitm.config.editable import NotAllowedError
 from neurolink_mitm.config.env_file import chosen, variable_names
 from neurolink_mitm.config.file import document_of
 from neurolink_mitm.config.history import History, Version, digest
 from neurolink_mitm.config.proposal import (
     Proposal,
+    check_size,
     content_of,
     file_of,
     new_warnings,
@@ -35,7 +37,8 @@ def history_of(site: Site) -> History:
 
 
 def changes_of(site: Site, form: Form) -> Filled:
-    """Return what a form changes. Raises `OSError`, `ConfigError`."""
+    """Return what a form changes. Raises `OSError`, `ConfigError`, `NotAllowedError`."""
+    check_size(content_of(file_of(site.sources, site.home)))
     return filled(_sections(site, _document(site)[1]), form)
 
 
@@ -85,6 +88,12 @@ def checked_form(site: Site, form: Form) -> Checked:
     except (OSError, ConfigError) as e:
         return Checked(_sections(site, None), "", _reason(e))
     current = digest(content)
+    try:
+        check_size(content)
+    except NotAllowedError as e:
+        return Checked(
+            _sections(site, document), current, f"{file_of(site.sources, site.home)}: {e}"
+        )
     made = _sections(site, document)
     if "digest" not in form:
         return Checked(made, current)
@@ -99,7 +108,7 @@ def checked_form(site: Site, form: Form) -> Checked:
                 site.sources, site.home, site.runtime.environ, site.config, typed.changes
             )
             warnings = new_warnings(proposal, site.sources, site.home) if proposal.good else ()
-    except (OSError, ConfigError) as e:
+    except (OSError, ConfigError, NotAllowedError) as e:
         return Checked(typed.sections, current, _reason(e))
     return Checked(
         _with_errors(typed.sections, proposal),
@@ -110,8 +119,10 @@ def checked_form(site: Site, form: Form) -> Checked:
     )
 
 
-def _reason(e: OSError | ConfigError) -> str:
-    return (e.strerror or str(e)) if isinstance(e, OSError) else "; ".join(e.faults)
+def _reason(e: OSError | ConfigError | NotAllowedError) -> str:
+    if isinstance(e, ConfigError):
+        return "; ".join(e.faults)
+    return (isinstance(e, OSError) and e.strerror) or str(e)
 
 
 def _with_errors(made: list[Section], proposal: Proposal) -> list[Section]:
