@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from neurolink_mitm.core.redact.known_secrets import NAMES_A_SECRET, encoded_forms
+from neurolink_mitm.core.redact.known_secrets import encoded_forms
 from neurolink_mitm.core.redact.search import addresses
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.redact.text import MASK, SecretMatch, redact, replaced, without_passwords
@@ -24,7 +24,7 @@ def plain(value: object) -> Any:
         case Secret():
             return MASK
         case Mapping():
-            return {str(key): _named(str(key), each) for key, each in value.items()}
+            return {str(key): plain(each) for key, each in value.items()}
         case str():
             return without_passwords(redact(value))
         case Sequence():
@@ -36,17 +36,13 @@ def plain(value: object) -> Any:
 
 
 def _field(section: object, field: Field[Any]) -> object:
-    """Mask private fields: the user's own words, and a URL that may be a secret."""
+    """Mask private fields: the user's own words and notes, and a URL that may be a secret."""
     value = getattr(section, field.name)
+    if field.name == "metadata":
+        return dict.fromkeys(value, MASK)
     if value is None or not field.metadata.get("private"):
         return value
     return MASK if isinstance(value, str) else [MASK] * len(value)
-
-
-def _named(key: str, value: object) -> Any:
-    """Mask a secret that a free mapping (`metadata`) holds under its name."""
-    secret = isinstance(value, str) and NAMES_A_SECRET.search(key)
-    return MASK if secret else plain(value)
 
 
 class Censor:

@@ -266,8 +266,10 @@ def test_a_key_is_tried_and_stored(client: httpx.Client, home: Home) -> None:
         ("sk-ant-ort-test-x", "token of a login"),
         ("sk-ant-test-wrong", "was not accepted"),
         ("sk-ant-tést", "printable ASCII"),
+        ("sk-ant-api-".ljust(4097, "x"), "4096 characters at most"),
+        ("sk-ant-oat-".ljust(4097, "x"), "4096 characters at most"),
     ],
-    ids=["empty", "other", "refresh token", "wrong", "unicode"],
+    ids=["empty", "other", "refresh token", "wrong", "unicode", "long", "long token"],
 )
 def test_a_key_that_is_none(client: httpx.Client, home: Home, key: str, text: str) -> None:
     refused = act(client, "add-key", key=key)
@@ -277,8 +279,18 @@ def test_a_key_that_is_none(client: httpx.Client, home: Home, key: str, text: st
     assert changes(home.logs, 9) == []
 
 
+@pytest.mark.parametrize("label", ["x" * 65, "a\nb"], ids=["long", "two lines"])
+def test_a_label_is_checked_as_by_the_command(client: httpx.Client, home: Home, label: str) -> None:
+    for name, fields in (("add-key", {"key": KEY, "untried": "yes"}), ("login-begin", {})):
+        refused = act(client, name, label=label, **fields)
+        assert (refused.status, "printable characters" in refused.text) == (409, True)
+    assert stored(home) == {}
+    assert pending(client) == []
+
+
 def test_a_key_can_be_stored_untried_and_replaced(client: httpx.Client, home: Home) -> None:
-    assert act(client, "add-key", key="sk-ant-test-old", label="ci", untried="yes").done
+    label = "anthropic:ci"  # as files and `/status` name it
+    assert act(client, "add-key", key="sk-ant-test-old", label=label, untried="yes").done
     assert act(client, "add-key", key=KEY, account="ci").text == "API key renewed as 'ci'"
     assert stored(home)["ci"].access_token.reveal() == KEY
     assert len(stored(home)) == 1

@@ -19,7 +19,15 @@ from neurolink_mitm.core.settings.notify import Notify
 from neurolink_mitm.core.settings.shaping import WordObfuscator
 from neurolink_mitm.doctor.support_bundle import Censor, plain, tail, write_bundle
 
-SECRETS = ["sk-ant-test-config-1", "plain-client-key", "hunter2", "a-provider-key", "noted-token"]
+SECRETS = [
+    "sk-ant-test-config-1",
+    "plain-client-key",
+    "hunter2",
+    "a-provider-key",
+    "noted-token",
+    "research",
+    "a-nested-note",
+]
 DOCUMENT = {
     "accounts": {
         "anthropic": [
@@ -27,7 +35,11 @@ DOCUMENT = {
                 "name": "work",
                 "apiKey": "sk-ant-test-config-1",
                 "proxyUrl": "http://me:hunter2@proxy.example.com:3128",
-                "metadata": {"token": "noted-token", "team": "research"},
+                "metadata": {
+                    "token": "noted-token",
+                    "team": "research",
+                    "more": [{"at": "a-nested-note"}],
+                },
             }
         ]
     },
@@ -39,7 +51,7 @@ DOCUMENT = {
 def test_a_configuration_without_its_secrets() -> None:
     text = json.dumps(plain(parse(DOCUMENT, {}).config))
     assert [secret for secret in SECRETS if secret in text] == []
-    for kept in ("work", "proxy.example.com:3128", "research", "fill-first"):
+    for kept in ("work", "proxy.example.com:3128", "team", "fill-first"):
         assert kept in text
 
 

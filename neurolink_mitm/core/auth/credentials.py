@@ -24,6 +24,7 @@ GAVE_UP = "refreshes failed in a row"
 """Part of the reason of an account that is not refreshed any more."""
 _LONGEST_LABEL = 64
 _LONGEST_PLAN = 32
+_LONGEST_KEY = 4096
 _AS_SECONDS = 1e9, 1e11
 """Times in between are read as seconds (2001 to 5138): as milliseconds they are 1970 to 1973."""
 _LATEST = 253_402_300_799.0
@@ -83,9 +84,16 @@ def check_token(text: str) -> str:
     return token
 
 
+def _pasted(text: str) -> str:
+    token = check_token(text)
+    if len(token) > _LONGEST_KEY:  # a header of this length still fits into what servers take
+        raise ValueError(f"must be {_LONGEST_KEY} characters at most")
+    return token
+
+
 def check_key(text: str) -> Secret:
     """Return an API key. Raises `ValueError` with advice, and nothing of `text`."""
-    token = check_token(text)
+    token = _pasted(text)
     if token.startswith((_OAUTH_PREFIX, _REFRESH_PREFIX)):
         raise ValueError("this is the token of a login, not an API key: use --method setup-token")
     if not token.startswith(_KEY_PREFIX):
@@ -97,7 +105,7 @@ def check_key(text: str) -> Secret:
 
 def check_setup_token(text: str) -> Secret:
     """Return a long-lived token. Raises `ValueError` with advice, and nothing of `text`."""
-    token = check_token(text)
+    token = _pasted(text)
     if not token.startswith(_OAUTH_PREFIX):
         raise ValueError(f"such a token starts with {_OAUTH_PREFIX}; run: claude setup-token")
     return Secret(token)

@@ -44,7 +44,7 @@ def _check_again(site: Site, label: str) -> None:
 
 def _wish(site: Site, form: Form) -> str | None:
     """Return the label for a new account, which is good and free; None for its default."""
-    wish = form.get("label", "").strip()
+    wish = form.get("label", "").strip().removeprefix(PROVIDER)
     if not wish:
         return None
     try:
