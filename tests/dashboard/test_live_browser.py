@@ -21,7 +21,7 @@ from tests.flows.harness import LIMIT, Proxy, account, connect, message, raw_req
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import APIResponse, Browser, Page, Route
 
 pytestmark = pytest.mark.real("browser")
 
@@ -125,6 +125,46 @@ def test_what_somebody_does_survives_an_update(
             assert page.evaluate("document.activeElement.matches('#part-pool button')")
             assert page.evaluate("document.querySelector('#part-pool details').open")
             assert page.evaluate("scrollY") == 150
+
+
+def test_an_answer_that_is_older_than_what_was_pushed_is_not_shown(
+    dashboard: Served, browser: Browser
+) -> None:
+    """That of a page that loads, and that of the refresh after an action."""
+    from tests.dashboard.chromium import tab
+
+    late: list[tuple[Route, APIResponse]] = []
+    rows = "#part-recent-requests tbody tr"
+    with tab(browser, dashboard, "/health") as opened:
+        page = opened.page
+
+        def overtake(number: int) -> None:
+            """Have something pushed while an answer is on the way."""
+            wait_until(lambda: page.evaluate("true") and late, "the answer is on the way")
+            httpx.post(f"{dashboard.proxy.url}/v1/messages", json=message(), timeout=LIMIT)
+            page.locator(rows).nth(number - 1).wait_for()
+            page.evaluate(ARRIVAL)
+            route, answer = late.pop()
+            route.fulfill(response=answer)
+            page.wait_for_function("() => window.arrived")
+            assert page.locator(rows).count() == number
+
+        page.route("**/parts/recent-requests", lambda route: late.append((route, route.fetch())))
+        page.goto(dashboard.url + "/")
+        page.wait_for_selector(LIVE)
+        page.locator("#part-recent-requests:not([aria-busy])").wait_for()
+        overtake(1)
+        page.evaluate("htmx.trigger(document.body, 'refresh-recent-requests')")
+        overtake(2)
+
+
+ARRIVAL = """() => {
+    window.arrived = false;
+    document.addEventListener("htmx:finally:request", (event) => {
+        if (event.detail.ctx.sourceElement.id === "part-recent-requests") window.arrived = true;
+    });
+}"""
+"""Notes that the answer to a part's request was dealt with."""
 
 
 def test_a_hidden_tab_costs_nothing(dashboard: Served, browser: Browser) -> None:

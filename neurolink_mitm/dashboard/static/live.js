@@ -17,6 +17,7 @@ const STATES = {
   out: "signed out",
 };
 let socket = null;
+let believed = new Set(); // the live parts of which the proxy knows, by this WebSocket, what they show
 let heardAt = 0; // when the proxy said something last, by this machine's clock
 let poller = null;
 let asking = false;
@@ -46,23 +47,38 @@ document.addEventListener("htmx:ws:after:connection", (event) => {
     return;
   }
   const parts = Object.fromEntries(liveParts().map((part) => [part.id.slice("part-".length), part.dataset.digest ?? ""]));
+  believed = new Set(liveParts().filter((part) => part.dataset.digest).map((part) => part.id));
   socket.send(JSON.stringify({ key: key(), parts }));
 });
 
 document.addEventListener("htmx:ws:before:message:incoming", (event) => {
   const { data } = event.detail.message;
-  if (data.startsWith('{"now"')) setServerNow(JSON.parse(data).now);
+  const { now, target } = JSON.parse(data);
+  if (now) setServerNow(now);
+  if (target) believed.add(target.slice(1));
   hear();
   stopPolling();
   show("live");
 });
 
+// An answer to a request may be older than what was pushed while it was on the way; the proxy would not push that again.
+document.addEventListener("htmx:before:swap", (event) => {
+  const { target, sourceElement } = event.detail.ctx;
+  if (sourceElement.matches("[hx-ws\\:connect]")) return; // it was pushed
+  if (target instanceof Element && believed.has(target.id)) event.preventDefault();
+});
+
 document.addEventListener("htmx:ws:close", (event) => {
-  socket = null;
+  forget();
   if (document.hidden || shown() === "out") return;
   if (shown() === "live") show("connecting");
   pollIn(0); // which tells whether the proxy is gone, the session has ended, or only the WebSocket does not pass
 });
+
+function forget() {
+  socket = null;
+  believed.clear();
+}
 
 // --- polling: while there is no WebSocket
 
@@ -138,6 +154,7 @@ setInterval(() => {
   if (document.hidden || shown() !== "live" || Date.now() - heardAt < SILENCE) return;
   show("lost");
   socket?.close();
+  forget(); // a connection that is dead is closed only much later
   pollIn(0);
 }, 1000);
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import socket
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,8 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import Event
 
 from neurolink_mitm.core.redact.text import redact
 from neurolink_mitm.dashboard.web.guard import HEADERS
@@ -19,6 +23,7 @@ from neurolink_mitm.dataplane.descriptors import FEWEST, clients_within, is_shor
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
+    from uvicorn._types import ASGISendEvent
 
 logger = logging.getLogger("neurolink.dashboard")
 
@@ -30,6 +35,10 @@ REQUEST_SECONDS = 10.0
 """Until a request is whole."""
 UNREAD_SECONDS = 10.0
 """Until a client that does not read what it is sent is dropped."""
+CLOSE_SECONDS = 2.0
+"""Until a WebSocket that we close is cut, if the client does not answer that."""
+FRAMES_A_SECOND = 100
+"""Of a WebSocket's client, which has one message to send, and a pong now and then: one that sends more is dropped."""
 GRACE = 1.0
 """Seconds that connections, and then their tasks, get to end by themselves."""
 ACCEPTED = 5
@@ -125,7 +134,44 @@ class Http(Reading, H11Protocol):
 
 
 class WebSocket(Reading, WSProtocol):
-    """A WebSocket."""
+    """A WebSocket, whose client has little to send, and has to answer our close."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.conn = Frames(self.loop)
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.close":
+            self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+
+
+class Frames(WSConnection):
+    """What a client sends: too much of it is an error, as each frame takes its time on the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(ConnectionType.SERVER)
+        self._loop = loop
+        self._second = -math.inf
+        self._frames = 0
+
+    def events(self) -> Iterator[Event]:  # type: ignore[override] # as wsproto's, which is a generator
+        for event in super().events():
+            self._count()
+            yield event
+
+    def _count(self) -> None:
+        """Raise `TooManyFramesError` for one frame too many."""
+        now = self._loop.time()
+        if now - self._second >= 1:
+            self._second, self._frames = now, 0
+        self._frames += 1
+        if self._frames > FRAMES_A_SECOND:
+            raise TooManyFramesError
+
+
+class TooManyFramesError(Exception):
+    """A client floods its WebSocket."""
 
 
 def most_connections() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from neurolink_mitm.dashboard.web import wire
+from neurolink_mitm.dashboard.web.live import NOT_ASKED
 from tests.dashboard.harness import KEY_HEADER, Served, served
 from tests.dashboard.raw import HANDSHAKE, connect, parsed
 from tests.dashboard.websocket import WebSocket
@@ -31,6 +33,7 @@ def dashboard(
             assert client.get("/").status_code == 200  # it has been imported
         monkeypatch.setattr(wire, "REQUEST_SECONDS", SOON)
         monkeypatch.setattr(wire, "UNREAD_SECONDS", SOON)
+        monkeypatch.setattr(wire, "CLOSE_SECONDS", SOON)
         yield running
 
 
@@ -65,6 +68,33 @@ def test_a_websocket_stays(dashboard: Served) -> None:
         assert "now" in socket.receive()
         with pytest.raises(TimeoutError):
             socket.receive(3 * SOON)
+
+
+def test_a_websocket_whose_close_is_not_answered_is_cut(dashboard: Served) -> None:
+    with dashboard.signed_in() as client, WebSocket(client) as socket:
+        socket.send("no hello")
+        assert socket.closed() == NOT_ASKED
+        socket.socket.settimeout(5 * SOON)
+        assert read_to_end(socket.socket) == b""
+
+
+@pytest.mark.parametrize("frame", [b"\x89", b"\x8a", b"\x01"], ids=["ping", "pong", "fragment"])
+def test_a_websocket_that_is_flooded_is_dropped(
+    dashboard: Served, caplog: pytest.LogCaptureFixture, frame: bytes
+) -> None:
+    """At once, not when the bytes that are not read have become too many."""
+    with dashboard.signed_in() as client, WebSocket(client).hello("pool") as socket:
+        socket.part("pool")
+        rest = b"\x00\x80" if frame == b"\x01" else frame + b"\x80"
+        socket.socket.settimeout(2 * SOON)
+        with suppress(BrokenPipeError, ConnectionResetError):
+            socket.socket.sendall(frame + b"\x80" + bytes(4) + 100_000 * (rest + bytes(4)))
+            read_to_end(socket.socket)
+        assert is_reset(socket.socket)
+        began = time.monotonic()
+        assert client.get("/").status_code == 200
+        assert time.monotonic() - began < SOON
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(
