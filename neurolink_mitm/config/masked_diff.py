@@ -12,7 +12,7 @@ import yaml
 
 from neurolink_mitm.config.editable import is_editable
 from neurolink_mitm.config.show import mask_text
-from neurolink_mitm.config.spans import scalars, tree
+from neurolink_mitm.config.spans import Node, scalars, tree
 from neurolink_mitm.core.redact.secret import MASK
 from neurolink_mitm.core.settings.errors import Loc
 
@@ -68,8 +68,8 @@ def _masked(text: str) -> str:
     return "".join((*parts, text[done:]))
 
 
-def _hidden(root: object) -> Iterator[tuple[int, int]]:
-    for loc, node in scalars(root) if root else ():  # type: ignore[arg-type]
+def _hidden(root: Node | None) -> Iterator[tuple[int, int]]:
+    for loc, node in scalars(root) if root else ():
         if not _is_shown(loc):
             yield node.start, node.end
 

@@ -58,7 +58,7 @@ def environment(mails: Mails | None = None) -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    own = (count, tokens, ms, usd, share, size, fraction, percent, when, since, until, due, daytime, timed,
+    own = (count, tokens, ms, usd, share, size, fraction, percent, when, dated, since, until, due, daytime, timed,
            short)  # fmt: skip
     made.filters |= {each.__name__: masking(each) for each in own}
     made.filters |= {"account_colour": account_colour, "unmasked": unmasked,
@@ -182,6 +182,11 @@ def _colour(label: str) -> int:
 def when(moment: object) -> Markup:
     """Return a time, which the page shows in the viewer's zone, with the exact one on hover."""
     return _time(moment, "clock")
+
+
+def dated(moment: object) -> Markup:
+    """Return a time, which the page shows with its day, also where that is today."""
+    return _time(moment, "dated")
 
 
 def since(moment: object) -> Markup:

@@ -70,6 +70,7 @@ def test_all_strategies_beside_what_happened(dashboard: Served) -> None:
         "429s met",
     ):
         assert word in text
+    assert text.count('data-as="dated"') == 2, "from a day to a day"
     assert "Limits that nobody met are not known" in text
     assert XSS not in text
     assert XSS.replace("<", "&lt;").replace(">", "&gt;") in text

@@ -120,6 +120,7 @@ def add_account(view: View) -> Context:
         "logins": site.logins.of(site.visitor),
         "second": [each.label for each in entries if each.label not in in_use],
         "fault": fault,
+        "passthrough": site.runtime.passthrough,
         "serves_home": site.serves_home,
         "first": not in_use,
     }

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError
 from neurolink_mitm.core.auth.access import WILDCARDS
 from neurolink_mitm.core.logs.rows import RequestRow
 from neurolink_mitm.dashboard.page import Context, Page, Part, View
@@ -17,6 +18,7 @@ def live_requests(view: View) -> Context:
         "held": report["requestsHeld"],
         "more": report["requestsInFlight"] - len(shown),
         "url": _url(site),
+        "attached": is_attached(site),
         "by_key": any(each.type == "api_key" for each in site.runtime.pool.accounts),
         "needs_key": bool(site.runtime.client_keys),
     }
@@ -28,6 +30,15 @@ def _url(site: Site) -> str:
     if host in WILDCARDS:
         host = "127.0.0.1"
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def is_attached(site: Site) -> bool:
+    """Whether Claude Code's settings point at this proxy."""
+    try:
+        entry = ClaudeSettings(site.home.claude_settings).entry(site.runtime.pid)
+    except SettingsError:
+        return False
+    return entry is not None and not entry.away
 
 
 def recent_requests(view: View) -> Context:

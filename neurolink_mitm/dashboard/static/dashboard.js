@@ -86,7 +86,11 @@ function clock(moment, time) {
   const days = Math.round((new Date(moment).setHours(0, 0, 0, 0) - now.setHours(0, 0, 0, 0)) / 86400000);
   if (days === 0) return time.format(moment);
   if (days > 0 && days < 7) return `${weekday.format(moment)} ${time.format(moment)}`;
-  const day = moment.getFullYear() === now.getFullYear() ? date : dateWithYear;
+  return dated(moment, time);
+}
+
+function dated(moment, time) {
+  const day = moment.getFullYear() === new Date().getFullYear() ? date : dateWithYear;
   return `${day.format(moment)} ${time.format(moment)}`;
 }
 
@@ -97,6 +101,7 @@ function due(moment, left) {
 
 const WRITERS = {
   clock: (moment) => clock(moment, toSeconds),
+  dated: (moment) => dated(moment, toSeconds),
   since: (_, seconds) => duration(seconds),
   until: (_, seconds) => duration(-seconds),
   due: (moment, seconds) => due(moment, -seconds),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from urllib.parse import parse_qsl
 
@@ -123,7 +123,7 @@ class Handlers:
         self.live = Live(LiveParts(self._parts), access)
         site.browsers = self.live.count
 
-    def page_of(self, page: Page):  # type: ignore[no-untyped-def]
+    def page_of(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
         async def shell(request: Request) -> Response:
             return self._html("page.html", page=page, pages=PAGES, query=query_of(request))
 

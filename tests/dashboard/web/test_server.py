@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from neurolink_mitm.claude_code.settings import ClaudeSettings
 from neurolink_mitm.dashboard.action import Action, Done, Form, RefusedError, Undo
 from neurolink_mitm.dashboard.page import Part, View
 from neurolink_mitm.dashboard.site import BusyError
@@ -289,9 +290,24 @@ def test_a_page_without_accounts_says_what_to_do(tmp_path: Path) -> None:
     with served(Proxy([]), tmp_path) as dashboard, dashboard.signed_in() as client:
         runtime = dashboard.proxy.runtime
         assert 'href="/accounts"' in client.get("/parts/pool").text
+        assert "serve at once" in client.get("/parts/add-account").text
         settings = replace(dashboard.settings, read_only=True)
         runtime.config = replace(runtime.config, dashboard=settings)
         assert 'href="/accounts"' not in client.get("/parts/pool").text
         assert "Read-only" in client.get("/").text
         runtime.passthrough = True
         assert "No account is used" in client.get("/parts/pool").text
+        added = client.get("/parts/add-account").text
+        assert ("serve at once" in added, "without --passthrough" in added) == (False, True)
+
+
+def test_how_to_send_a_first_request(tmp_path: Path) -> None:
+    with served(Proxy([]), tmp_path) as dashboard, dashboard.signed_in() as client:
+        runtime, record = dashboard.proxy.runtime, dashboard.home.claude_settings
+        export = f"export ANTHROPIC_BASE_URL=http://127.0.0.1:{runtime.port}"
+        assert export in client.get("/parts/live-requests").text
+        settings = ClaudeSettings(record)
+        settings.claim(tmp_path / "settings.json", runtime.pid, f"http://127.0.0.1:{runtime.port}")
+        assert export not in client.get("/parts/live-requests").text
+        record.write_text("{")
+        assert export in client.get("/parts/live-requests").text
