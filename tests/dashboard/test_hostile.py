@@ -46,9 +46,9 @@ class Markup(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
-        foreign = tag in ("nlevil", "script", "iframe", "base", "object") or any(
-            name.startswith("on") or "nlevil" in name for name in values
-        )
+        script = tag == "script" and not (values.get("src") or "").startswith("/static/")
+        foreign = script or tag in ("nlevil", "iframe", "base", "object")
+        foreign = foreign or any(name.startswith("on") or "nlevil" in name for name in values)
         links = (
             values.get(name) or ""
             for name in ("href", "src", "action", "formaction", "hx-get", "hx-post")
