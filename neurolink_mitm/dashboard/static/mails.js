@@ -1,6 +1,7 @@
 "use strict";
 // Mail addresses: pages hold them masked, as j…@e…. A tab whose user asks for them gets them once, and shows them.
 {
+
 const ASKED = "neurolink-mails"; // in the tab's own storage
 const MASKED = /\S…@\S…(?:·\d+)?/gu;
 const ATTRIBUTES = ["title", "aria-label"];
@@ -78,4 +79,5 @@ if (button) {
     }
   }).observe(document.body, { subtree: true, childList: true, characterData: true, attributeFilter: ATTRIBUTES });
 }
+
 }
