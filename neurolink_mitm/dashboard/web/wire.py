@@ -54,6 +54,9 @@ class Reading(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
+        # asyncio does this only where the listener names its protocol; a body would wait 40 ms for the head's ACK
+        with suppress(OSError):  # the client has left
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport.set_write_buffer_limits(high=0)  # a byte that is not taken counts
 
     def data_received(self, data: bytes) -> None:

@@ -119,6 +119,13 @@ def test_garbage_hurts_nobody(
     assert caplog.records == []
 
 
+def test_a_body_does_not_wait_for_the_acknowledgement_of_its_head(dashboard: Served) -> None:
+    with dashboard.client() as client:
+        for _ in range(20):  # a new connection's are acknowledged at once
+            client.get("/signin")
+        assert min(client.get("/signin").elapsed.total_seconds() for _ in range(10)) < 0.03
+
+
 def deaf(dashboard: Served) -> socket.socket:
     """A client that asks until all buffers are full of answers, and reads none of them."""
     place = urlsplit(dashboard.url)
