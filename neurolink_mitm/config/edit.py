@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import errno
+import re
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -30,7 +31,7 @@ from neurolink_mitm.config.file import document_of, is_json, load
 from neurolink_mitm.config.history import History
 from neurolink_mitm.config.show import changed_values
 from neurolink_mitm.config.splice import NotSplicedError, splice
-from neurolink_mitm.core.settings.errors import ConfigError, value_at
+from neurolink_mitm.core.settings.errors import ConfigError, Loc, value_at
 from neurolink_mitm.core.settings.values import Config
 
 BLANK = b"""\
@@ -175,13 +176,36 @@ def _with_change(path: Path, text: str, change: Change, environ: Mapping[str, st
     if same(document, expected):
         return text
     at, new = (loc[:3], {"name": account, str(loc[3]): value}) if is_new else (loc, value)
+    made = _spliced(path, text, at, new, expected)
+    if made is None:
+        raise NotEditableError(
+            f"is written in a way that can't be changed safely; {by_hand(change)}"
+        )
+    if value is None and len(loc) == 2:
+        return _as_before(path, text, loc, value_at(document, loc), made, expected)
+    return made
+
+
+def _as_before(path: Path, text: str, loc: Loc, value: object, bare: str, expected: object) -> str:
+    """Return what has become `text` when `value` was added, maybe with its section; else `bare`, which lacks it."""
+    candidates = [bare]
+    if not re.search(rf"(?m)^{loc[0]}:.*\n[ \t]+#", bare):  # a comment stays where it belongs
+        candidates.insert(0, _spliced(path, text, loc[:1], None, expected) or bare)
+    before = with_value(expected, loc, value)
+    for each in candidates:
+        for made in (each, each.removesuffix("\n").removesuffix("\r")):  # the last line had no end
+            if _spliced(path, made, loc, value, before) == text:
+                return made
+    return bare
+
+
+def _spliced(path: Path, text: str, at: Loc, value: object, expected: object) -> str | None:
+    """Return the text with the value, if it means what is expected."""
     try:
-        made = splice(text, at, new, is_json=is_json(path))
-        if same(document_of(path, made.encode()), expected):
-            return made
+        made = splice(text, at, value, is_json=is_json(path))
+        return made if same(document_of(path, made.encode()), expected) else None
     except (NotSplicedError, yaml.YAMLError, ConfigError, LookupError, ValueError, RecursionError):
-        pass
-    raise NotEditableError(f"is written in a way that can't be changed safely; {by_hand(change)}")
+        return None
 
 
 def put(path: Path, before: bytes | None, after: bytes, history: History) -> None:

@@ -286,7 +286,7 @@ def test_json_is_changed_too(tmp_path: Path, audit: Audit) -> None:
     set_primary(path, "work", audit)
     assert json.loads(path.read_text())["routing"] == {"primaryAccount": "work"}
     set_primary(path, None, audit)
-    assert json.loads(path.read_text()) == {"version": 1, "routing": {}}
+    assert json.loads(path.read_text()) == {"version": 1}
 
 
 def test_an_edited_copy_takes_the_place_of_the_file_and_of_its_mode(
@@ -341,6 +341,25 @@ def test_the_order_is_written_in_one_line(tmp_path: Path, audit: Audit, old: str
     assert load(path, ENV).config.routing.account_order == ("work", "home")
     set_order(path, [], audit)
     assert load(path, ENV).config.routing.account_order == ()
+
+
+@pytest.mark.parametrize("name", ["c.yaml", "c.json"])
+def test_what_an_edit_has_added_goes_with_it(tmp_path: Path, audit: Audit, name: str) -> None:
+    path = tmp_path / name
+    texts = (
+        (b'{"version": 1}', b'{\n  "version": 1\n}\n')
+        if name.endswith("json")
+        else (
+            b"version: 1\n", b"version: 1", b"version: 1\r\n", b"version: 1\n\n# end\n\n", b"# only\n",
+            b"\xef\xbb\xbfversion: 1\n\n", b"routing:\n  # mine\nversion: 1\n",
+            b"version: 1\nrouting:\n  hold: 5", b"routing: # mine\nversion: 1\n",
+        )
+    )  # fmt: skip
+    for text in texts:
+        path.write_bytes(text)
+        set_primary(path, "work", audit)
+        set_primary(path, None, audit)
+        assert path.read_bytes() == text
 
 
 def test_a_label_that_yaml_would_read_otherwise_is_quoted() -> None:
