@@ -27,6 +27,7 @@ from neurolink_mitm.dataplane.threads import SHORT
 from tests.dashboard.harness import KEY_HEADER, Served, served
 from tests.dashboard.websocket import WebSocket
 from tests.flows.harness import Proxy
+from tests.waiting import wait_until
 
 PART = "/parts/pool"
 
@@ -216,6 +217,7 @@ def test_a_page_that_fails_is_logged_without_its_query(
         answer = client.get("/history?secret")
     assert (answer.status_code, answer.text) == (500, "Internal Server Error")
     assert "content-security-policy" in answer.headers
+    wait_until(lambda: caplog.records, "the log's line, which comes after the answer")
     [line, *traceback] = caplog.records[0].getMessage().splitlines()
     assert (line, traceback[-1]) == ("a page of the dashboard has failed", "ValueError: odd")
     assert "secret" not in caplog.text
