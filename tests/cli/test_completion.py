@@ -61,7 +61,11 @@ complete_of neurolink auth logout w
     done = subprocess.run(
         ["bash", "-c", code], env=variables, capture_output=True, text=True, timeout=20, check=True
     )
-    assert done.stdout.splitlines() == ["status statusline", "check edit path schema show", "work"]
+    assert done.stdout.splitlines() == [
+        "status statusline",
+        "check edit path schema show undo",
+        "work",
+    ]
 
 
 @pytest.mark.real("fish")

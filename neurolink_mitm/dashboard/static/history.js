@@ -91,9 +91,11 @@ function axisTimes(step) {
 
 // --- zoom: what is chosen by dragging goes into the address, so that it stays after a reload
 
+let leaving = false; // the charts choose together, and one of them is enough
+
 function zoomIn(plot, data) {
   const { left, width } = plot.select;
-  if (width < 8) return;
+  if (leaving || width < 8) return;
   const [from, to] = [left, left + width].map((x) => plot.posToVal(x, "x"));
   const chosen = data.x.filter((start) => start + data.step > from && start < to);
   if (!chosen.length) return;
@@ -101,8 +103,11 @@ function zoomIn(plot, data) {
   address.searchParams.set("since", iso(chosen[0]));
   address.searchParams.set("until", iso(chosen[chosen.length - 1] + data.step));
   address.searchParams.delete("step");
+  leaving = true;
   location.assign(address);
 }
+
+addEventListener("pageshow", () => (leaving = false));
 
 const iso = (seconds) => new Date(seconds * 1000).toISOString();
 
