@@ -20,7 +20,6 @@ from neurolink_mitm.adapters.cost import Spending, shipped_prices
 from neurolink_mitm.adapters.files import ABANDONED, remove_temporaries
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.journal import FileJournal
-from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.adapters.persisted_state import (
     FileStateStore,
     NullStore,
@@ -30,18 +29,15 @@ from neurolink_mitm.adapters.persisted_state import (
 from neurolink_mitm.adapters.refresh import Refresher, oauth_client
 from neurolink_mitm.adapters.system import SystemClock, SystemRandomSource
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, open_store
-from neurolink_mitm.adapters.translator import TranslatorProcess
 from neurolink_mitm.adapters.window_history import WindowHistory, read_history
 from neurolink_mitm.app.doctor import set_doctor
+from neurolink_mitm.app.translator import set_translator
 from neurolink_mitm.config.apply import apply, follow
 from neurolink_mitm.config.env_file import EnvFileError
 from neurolink_mitm.config.sources import Inputs, SourceOptions, Sources
 from neurolink_mitm.core.auth.loopback import is_loopback
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Pool
-from neurolink_mitm.core.providers import destinations
-from neurolink_mitm.core.providers.catalog import environment_for
-from neurolink_mitm.core.providers.translator import Setup, setup_for
 from neurolink_mitm.core.redact.known_secrets import secrets_of
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.errors import ConfigError
@@ -119,7 +115,7 @@ def prepare(settings: Settings) -> Prepared:
     telemetry = _telemetry(runtime, registry)
     components: tuple[Component, ...] = (
         closing(telemetry.close, telemetry.start), closing(journal.close),
-        _bodies(runtime, home, journal), _translator(runtime, home, sources),
+        _bodies(runtime, home, journal), set_translator(runtime, home, sources),
     )  # fmt: skip
     if settings.accounts is None:  # the sandbox makes its accounts anew at each start
         state = *_state(runtime, home, clock), _refresher(runtime, store, sources, upstreams)
@@ -302,39 +298,6 @@ def _dashboard(runtime: Runtime, home: Home, settings: Settings, sources: Source
     runtime.dashboard = dashboard = Dashboard(site)
     follow(runtime, dashboard.configure)
     return dashboard
-
-
-def _translator(runtime: Runtime, home: Home, sources: Sources) -> TranslatorProcess:
-    """Set the translator, which follows the configuration."""
-    secret = secrets.token_urlsafe(24)
-
-    def setup() -> tuple[Setup, Mapping[str, str]]:
-        return _for_translator(runtime, secret, sources.network)
-
-    def wanted() -> bool:
-        """Whether a model of another provider is configured and can be asked; passthrough is Anthropic's alone."""
-        pool, now = runtime.pool, runtime.clock.now()
-        models = (each for each in pool.fallbacks if each.model and not each.disabled)
-        paid_for = (pool.budget.ineligible(each, now, beside_subscription=True) for each in models)
-        return not runtime.passthrough and not all(paid_for)
-
-    runtime.translator = translator = TranslatorProcess(
-        home.logs / "translator.log", *setup(), wanted
-    )
-    follow(runtime, lambda _: translator.configure(*setup()))
-    return translator
-
-
-def _for_translator(
-    runtime: Runtime, secret: str, network: Network
-) -> tuple[Setup, Mapping[str, str]]:
-    config, environ = runtime.config, runtime.environ
-    named = destinations.asked_providers(config)
-    embeddings = destinations.with_embeddings(config, environ)
-    variables = (
-        environment_for(destinations.all_asked(config, environ), environ) | network.environment()
-    )
-    return setup_for(named, config.providers, environ, secret, embeddings), variables
 
 
 def _check_exposure(host: str, inputs: Inputs) -> None:

@@ -73,7 +73,7 @@ class Mails:
         """Return a text with the addresses for what stands for them."""
         return _MASKED.sub(lambda each: self._addresses.get(each[0], each[0]), text)
 
-    def shown(self) -> dict[str, str]:
+    def by_mask(self) -> dict[str, str]:
         """Return the addresses, each by what stands for it."""
         with self._lock:
             return dict(self._addresses)
@@ -92,9 +92,9 @@ class Mails:
 
     def _mask_of(self, address: str) -> str:
         with self._lock:
-            if known := self._masks.get(address):
+            if mask := self._masks.get(address):
                 self._masks.move_to_end(address)
-                return known
+                return mask
             made = masked(address, self._addresses)
             self._masks[address], self._addresses[made] = made, address
             if len(self._masks) > MOST:

@@ -158,9 +158,9 @@ def percent(value: object) -> str:
 @pass_context
 def account_colour(context: Context, label: object) -> str:
     """Return the class of an account's colour: the same on all pages and after each start."""
-    known: Mapping[str, int] = context.get("colours", {})
+    by_label: Mapping[str, int] = context.get("colours", {})
     text = str(label)
-    return f"acct-{known.get(text, _colour(text))}"
+    return f"acct-{by_label.get(text, _colour(text))}"
 
 
 def colours(labels: Iterable[str]) -> Mapping[str, int]:

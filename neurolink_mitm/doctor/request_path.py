@@ -79,22 +79,20 @@ def _settings(settings: SettingsProbe | None, proxy: ProxyProbe | None) -> Itera
         )
         return
     url = settings.env.get(BASE_URL)
-    runs = proxy is not None and proxy.alive
     if proxy and proxy.detached and not points_at(url or "", proxy):
         yield warn(
             "claude-settings-detached",
             f"Claude Code is detached from the proxy, because {proxy.detached}",
             "nothing: it is attached again as soon as that answers",
         )
+    elif not url and proxy and proxy.alive:
+        yield warn(
+            "claude-settings-unset",
+            f"{settings.path} does not point Claude Code at the proxy",
+            f"{START}, or export {BASE_URL}={proxy.url} for one shell",
+        )
     elif not url:
-        if runs:
-            yield warn(
-                "claude-settings-unset",
-                f"{settings.path} does not point Claude Code at the proxy",
-                f"{START}, or export {BASE_URL}={proxy.url if proxy else ''} for one shell",
-            )
-        else:
-            yield ok("claude-settings", f"{settings.path} points Claude Code at no proxy")
+        yield ok("claude-settings", f"{settings.path} points Claude Code at no proxy")
     elif points_at(url, proxy):
         yield ok("claude-settings", f"{settings.path} points Claude Code at the proxy")
     elif settings.answered is False:

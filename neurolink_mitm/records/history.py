@@ -240,10 +240,10 @@ class GroupCounts(_NoAttempts):
         self.lines[key].add(self._column_of(minute), sums)
 
     def _count(self, key: str, numbers: Numbers) -> None:
-        known = self._numbers.get(key)
-        if known is None:
-            known = self._numbers[key] = Numbers()
-        known.merge(numbers)
+        sums = self._numbers.get(key)
+        if sums is None:
+            sums = self._numbers[key] = Numbers()
+        sums.merge(numbers)
 
     def _prune(self) -> None:
         if len(self._numbers) <= 2 * MOST:
@@ -259,20 +259,20 @@ class GroupCounts(_NoAttempts):
 
     def finish(self, logs: Path) -> list[tuple[str, Sums]]:
         """Return the groups to be shown, the largest first, with the others as the last one."""
-        shown = nlargest(SHOWN, self._numbers, key=self._rank)
+        largest = nlargest(SHOWN, self._numbers, key=self._rank)
         for day in self._whole_days:
             try:
                 with RollupReader(logs, day) as rollup:
-                    self._read_more(rollup, shown)
+                    self._read_more(rollup, largest)
             except (OSError, BrokenError):
                 continue  # it was deleted just now: its numbers are there, its line is not
         rest = Sums()
-        for key in self._numbers.keys() - set(shown):
+        for key in self._numbers.keys() - set(largest):
             rest.merge(self._numbers[key])
-        drawn = set(islice(shown, DRAWN))
+        drawn = set(islice(largest, DRAWN))
         self.lines = {key: line for key, line in self.lines.items() if key in drawn}
-        groups = [(key, self._sums(key)) for key in shown if key != REST]
-        if REST in shown:
+        groups = [(key, self._sums(key)) for key in largest if key != REST]
+        if REST in largest:
             rest.merge(self._numbers[REST])
         return groups + ([(REST, rest)] if rest.requests else [])
 

@@ -85,7 +85,7 @@ def test_the_same_accounts_have_the_same_masks_in_any_order() -> None:
     one, other = Mails(), Mails()
     one.know([JOHN, JANE])
     other.know([JANE, JOHN])
-    assert one.shown() == other.shown() == {"j…@e…": JANE, "j…@e…·2": JOHN}
+    assert one.by_mask() == other.by_mask() == {"j…@e…": JANE, "j…@e…·2": JOHN}
 
 
 def test_a_flood_of_addresses_pushes_out_those_that_are_not_shown(
@@ -95,7 +95,7 @@ def test_a_flood_of_addresses_pushes_out_those_that_are_not_shown(
     mails = Mails()
     for number in range(50):
         mails.mask(f"{JANE} x{number}@example.com")
-    assert len(mails.shown()) == 20
+    assert len(mails.by_mask()) == 20
     assert mails.unmask("j…@e…") == JANE
 
 

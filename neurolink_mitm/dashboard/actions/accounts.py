@@ -182,11 +182,11 @@ def reset(site: Site, form: Form) -> Done:
     except LookupError as e:
         raise RefusedError(str(e.args[0])) from e
     labels = ", ".join(repr(each.label) for each in accounts)
-    kept = {each.key: before[each.key] for each in accounts if each.key in before}
-    if not kept:
+    cooldowns = {each.key: before[each.key] for each in accounts if each.key in before}
+    if not cooldowns:
         raise RefusedError(f"{labels} has no cooldown")
     record_resets(site.audit, [each.label for each in accounts], before)
-    undo = Undo("cool-again", {"account": wanted, "kept": site.forgotten.keep(kept)})
+    undo = Undo("cool-again", {"account": wanted, "kept": site.forgotten.keep(cooldowns)})
     return Done(f"forgot the cooldown of {labels}: it is asked again", undo, REFRESH)
 
 

@@ -11,12 +11,12 @@ from neurolink_mitm.dashboard.views.pool import outlook, pool, pool_mark
 
 def live_requests(view: View) -> Context:
     report, site = view.in_flight, view.site
-    shown = lines(report, site.rates.of(report["requests"], site.now()))
+    listed = lines(report, site.rates.of(report["requests"], site.now()))
     return {
-        "lines": shown,
+        "lines": listed,
         "in_flight": report["requestsInFlight"],
         "held": report["requestsHeld"],
-        "more": report["requestsInFlight"] - len(shown),
+        "more": report["requestsInFlight"] - len(listed),
         "url": _url(site),
         "attached": is_attached(site),
         "by_key": any(each.type == "api_key" for each in site.runtime.pool.accounts),

@@ -32,15 +32,15 @@ def filled(made: Iterable[Section], form: Mapping[str, str]) -> Filled:
     fields: dict[str, str] = {}
     new: list[Section] = []
     for section in made:
-        shown = []
+        typed_fields = []
         for each in section.fields:
             sent = {name: form[name] for name in _input_names(each, form)}
             typed = _typed(each, sent) if sent else each
             if (typed.input, typed.rows) != (each.input, each.rows):
                 changes.append(Change(tuple(map(str, each.loc)), _value(typed)))
                 fields |= sent
-            shown.append(typed)
-        new.append(replace(section, fields=tuple(shown)))
+            typed_fields.append(typed)
+        new.append(replace(section, fields=tuple(typed_fields)))
     return Filled(new, changes, fields)
 
 

@@ -193,7 +193,7 @@ class Handlers:
         """Return the mail addresses that pages show masked, each by what stands for it."""
         if not self._signed_in(request):
             return JSONResponse({}, 401)
-        return JSONResponse(self._site.mails.shown())
+        return JSONResponse(self._site.mails.by_mask())
 
     async def file(self, request: Request) -> Response:
         if not self._signed_in(request):
