@@ -200,6 +200,17 @@ class Dashboard(Protocol):
         """Let a link sign one browser in, once, within a minute; `link` is the digest of its token."""
 
 
+class Cluster(Protocol):
+    """The replicas that this one is a part of."""
+
+    @property
+    def name(self) -> str:
+        """This replica's name, in rows, metrics and views."""
+
+    def report(self) -> Mapping[str, object]:
+        """Return the part of `/status`."""
+
+
 class Spending(Protocol):
     """Books what is paid per use, and what each client has used."""
 
@@ -240,6 +251,8 @@ class Runtime:
     telemetry: Telemetry | None = None
     notices: Notices | None = None
     dashboard: Dashboard | None = None
+    cluster: Cluster | None = None
+    """None where this proxy is by itself."""
     prices: Prices = field(default_factory=lambda: Prices({}))
     bodies: Bodies | None = None
     """None: bodies are not captured, whatever the configuration says."""

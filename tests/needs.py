@@ -33,10 +33,12 @@ NEEDS = {
     "curl": Need(("curl",), ("curl",)),
     "docker": Need(("docker",)),  # Debian's has no compose plugin
     "fish": Need(("fish",), ("fish",)),
+    "haproxy": Need(("haproxy",), ("haproxy",)),
     "litellm": Need(),  # in the lock file; a process that imports it takes seconds to start
     "namespaces": Need(("unshare", "mount"), ("util-linux", "mount")),
     "npm": Need(("npm", "node"), ("npm", "nodejs")),
     "promtool": Need(("promtool",), ("prometheus",)),
+    "redis": Need(("redis-server",), ("redis-server",)),
     "setpriv": Need(("setpriv",), ("util-linux",)),
     "systemd": Need(("systemctl", "systemd-analyze"), ("systemd",)),
     "zsh": Need(("zsh",), ("zsh",)),

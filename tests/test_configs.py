@@ -23,6 +23,7 @@ ENV = {
     "KEY_1": "sk-ant-test-1",
     "KEY_2": "sk-ant-oat-test-2",
     "CLIENT_KEY": "client",
+    "REDIS_URL": "redis://127.0.0.1:1/0",
     "OPENAI_API_KEY": "openai",
     "AZURE_API_KEY": "azure",
     "NOTIFY_SECRET": "notify",

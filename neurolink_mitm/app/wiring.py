@@ -30,6 +30,7 @@ from neurolink_mitm.adapters.refresh import Refresher, oauth_client
 from neurolink_mitm.adapters.system import SystemClock, SystemRandomSource
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, open_store
 from neurolink_mitm.adapters.window_history import WindowHistory, read_history
+from neurolink_mitm.app.cluster import set_cluster
 from neurolink_mitm.app.doctor import set_doctor
 from neurolink_mitm.app.translator import set_translator
 from neurolink_mitm.config.apply import apply, follow
@@ -119,7 +120,7 @@ def prepare(settings: Settings) -> Prepared:
     )  # fmt: skip
     if settings.accounts is None:  # the sandbox makes its accounts anew at each start
         state = *_state(runtime, home, clock), _refresher(runtime, store, sources, upstreams)
-        components = (*state, *components)
+        components = (*state, set_cluster(runtime), *components)
     else:
         spending = Spending(home.spend, runtime.pool.budget, clock.now(), paid=False)
         runtime.spending = spending

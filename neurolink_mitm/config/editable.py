@@ -19,7 +19,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "strategy", "primary_account", "account_order", "session_affinity", "model_mappings",
         "fallback_chain", "passthrough_models", "hold", "pay_per_use", "daily_cap_usd",
     ),
-    "timeouts": ("connect", "first_event", "idle", "total"),
+    "timeouts": ("connect", "first_event", "idle", "total", "drain"),
     "logging": ("max_age_days", "max_size_mb", "rollup_days", "capture_bodies"),
 }  # fmt: skip
 """The keys of a section that may be edited, as fields."""

@@ -38,6 +38,7 @@ BASE: dict[str, Any] = {
     },
     "clients": {"apiKeys": ["client-key-1"]},
     "providers": {"openai": {"apiKey": "sk-test-openai"}},
+    "cluster": {"url": "redis://127.0.0.1:1/0"},
     "notify": {"webhook": "https://hooks.example/a", "secret": "a-secret", "command": ["a"]},
     "prices": {"gpt-x": {"input": 1, "output": 2}},
     "cloaking": {
@@ -73,6 +74,7 @@ CHANGED: dict[str, Any] = {
     "timeouts.firstEvent": 1,
     "timeouts.idle": 1,
     "timeouts.total": 1,
+    "timeouts.drain": 1,
     "clients.apiKeys": ["client-key-2"],
     "providers.*.baseUrl": "http://127.0.0.1:9",
     "providers.*.api": "chat",
@@ -114,6 +116,13 @@ CHANGED: dict[str, Any] = {
     "logging.maxSizeMb": 3,
     "logging.rollupDays": 3,
     "logging.captureBodies": "all",
+    "listen.cert": "cert.pem",
+    "listen.key": "key.pem",
+    "listen.hosts": ["pool.example.com"],
+    "cluster.url": "redis://127.0.0.1:2/0",
+    "cluster.namespace": "other",
+    "cluster.keyFile": "other.key",
+    "cluster.insecure": True,
     "dashboard.enabled": False,
     "dashboard.host": "localhost",
     "dashboard.port": 9,
@@ -139,6 +148,7 @@ READ_WHEN_NEEDED = {
     "routing.passthroughModels",
     "routing.hold",
     *(path for path in CHANGED if path.startswith(("timeouts.", "clients.", "logging."))),
+    *(path for path in CHANGED if path.startswith(("listen.", "cluster."))),
 }
 """Keys that addons read of `Runtime.config` for each request."""
 OF_COMMANDS = {

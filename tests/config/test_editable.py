@@ -14,7 +14,7 @@ from neurolink_mitm.config.schema import entries
 EDITABLE = [
     *(f"routing.{key}" for key in ("strategy", "primaryAccount", "accountOrder", "sessionAffinity", "modelMappings")),
     *(f"routing.{key}" for key in ("fallbackChain", "passthroughModels", "hold", "payPerUse", "dailyCapUsd")),
-    *(f"timeouts.{key}" for key in ("connect", "firstEvent", "idle", "total")),
+    *(f"timeouts.{key}" for key in ("connect", "firstEvent", "idle", "total", "drain")),
     *(f"logging.{key}" for key in ("maxAgeDays", "maxSizeMb", "rollupDays", "captureBodies")),
     *(f"accounts.anthropic[].{key}" for key in ("weight", "priority", "enabled", "rateLimit", "maxConcurrent")),
     "accounts.anthropic[].excludedModels",

@@ -200,6 +200,31 @@ def _argument(text: str) -> str:
     return text
 
 
+def _redis_url(value: Any) -> Secret:
+    text = _text(value)
+    try:
+        parts = _split(text)
+    except ValueError:
+        raise ValueError(_REDIS) from None
+    if parts.scheme not in ("redis", "rediss") or not re.fullmatch(r"(?:/[0-9]{0,4})?", parts.path):
+        raise ValueError(_REDIS)
+    if parts.query or parts.fragment:
+        raise ValueError("must be a URL without a query or fragment")
+    return Secret(text)
+
+
+def _namespace(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", text):
+        raise ValueError("must be 1 to 64 letters, digits, dots, dashes or underscores")
+    return text
+
+
+def _host_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,253}", text):
+        raise ValueError("must be the name of a host, without scheme and port")
+    return text.lower()
+
+
 def _fingerprint(text: str) -> str:
     digits = text.replace(":", "").lower()
     if not re.fullmatch(r"[0-9a-f]{64}", digits):
@@ -207,6 +232,7 @@ def _fingerprint(text: str) -> str:
     return digits
 
 
+_REDIS = "must be a redis:// or rediss:// URL, such as redis://:password@redis.example:6379/0"
 PositiveNumber = Annotated[
     float, _numeric("a number > 0", _number, lambda n: n > 0, exclusiveMinimum=0)
 ]
@@ -260,3 +286,6 @@ Quiet = Annotated[str, _text_kind(_quiet)]
 LoopbackHost = Annotated[str, _text_kind(_loopback_host)]
 Argument = Annotated[str, _text_kind(_argument)]
 Fingerprint = Annotated[str, _text_kind(_fingerprint)]
+RedisUrl = Annotated[Secret, ValueType(_redis_url, {"minLength": 1, "type": "string"}, secret=True)]
+Namespace = Annotated[str, _text_kind(_namespace)]
+HostName = Annotated[str, _text_kind(_host_name)]

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from neurolink_mitm.core.settings import types as types
+from neurolink_mitm.core.settings.cluster import Cluster
 from neurolink_mitm.core.settings.dashboard import Dashboard
+from neurolink_mitm.core.settings.listen import Listen
 from neurolink_mitm.core.settings.notify import Notify
 from neurolink_mitm.core.settings.section import Section
 from neurolink_mitm.core.settings.shaping import Cloaking
@@ -142,6 +144,9 @@ class Timeouts(Section):
         types.Seconds,
         "Until the first event, over all attempts; an answer that flows is bounded by `idle` alone.",
     ] = 900.0
+    drain: Annotated[
+        types.Seconds, "That requests under way get to end when the proxy is stopped."
+    ] = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +289,11 @@ class _Common(Section):
     ] = field(default_factory=Cloaking)
     logging: Annotated[Logging, "How long and how much is kept."] = field(default_factory=Logging)
     network: Annotated[Network, "The way to upstream."] = field(default_factory=Network)
+    listen: Annotated[Listen, "How callers reach the proxy."] = field(default_factory=Listen)
+    cluster: Annotated[
+        Cluster | None,
+        "Several replicas as one pool, over Redis or Valkey; absent: this one alone.",
+    ] = None
     dashboard: Annotated[Dashboard, "The pages for the browser ([dashboard](dashboard.md))."] = (
         field(default_factory=Dashboard)
     )

@@ -1,0 +1,10 @@
+"""Several replicas as one pool: what they share over Redis or Valkey, beside requests.
+
+Decisions are made from this process's memory, which `feeds` keep the same in all replicas; no request waits for Redis.
+Nothing of this is imported where the configuration has no cluster.
+
+- `replica`: the component: asks for news, reads all each second, writes what is new.
+- `feed`: what a kind of shared state has to do for that.
+- `link`: the connection, bounded in every way, behind the breaker.
+- `names`: the keys in Redis; what changes together there is one Lua script in `scripts`.
+"""

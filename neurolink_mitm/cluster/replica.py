@@ -1,0 +1,140 @@
+"""The component of a replica: hears what others publish, and once a second says that it is there and reads all."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+import msgspec
+
+from neurolink_mitm.adapters.background import Job, run_again
+from neurolink_mitm.cluster.feed import Feed
+from neurolink_mitm.cluster.link import COMMAND_LIMIT, AwayError, Link
+from neurolink_mitm.core.json_errors import UNREADABLE
+
+logger = logging.getLogger("neurolink.cluster")
+
+EVERY = 1.0
+"""Seconds from one full reading to the next."""
+GONE = 10.0
+"""Seconds without a sign of life after which a replica is gone."""
+FIRST_READING = 1.0
+"""Seconds that a start waits for the first reading."""
+
+
+class Replica:
+    """One proxy of several that share a namespace in Redis."""
+
+    def __init__(
+        self,
+        link: Link,
+        feeds: Sequence[Feed],
+        replica_id: str,
+        describe: Callable[[], Mapping[str, object]],
+    ) -> None:
+        """`describe` returns what other replicas show of this one."""
+        self.link = link
+        self.id = replica_id
+        self.members: Mapping[str, Mapping[str, object]] = {}
+        """What each replica says of itself, by id, this one included; as of the last reading."""
+        self._feeds = {feed.kind: feed for feed in feeds}
+        self._describe = describe
+        self._epoch: str | None = None
+        self._wakes = {kind: asyncio.Event() for kind in self._feeds}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._read = asyncio.Event()
+
+    @property
+    def count(self) -> int:
+        """How many replicas there are, or were when Redis was last there; at least 1."""
+        return max(1, len(self.members))
+
+    def wake(self, kind: str) -> None:
+        """Have the feed of this kind pushed soon."""
+        self._wakes[kind].set()
+
+    async def start(self) -> None:
+        jobs: dict[str, Job] = {"ticks": self._tick, "news": self._hear}
+        jobs |= {f"push of {kind}": self._pusher(kind) for kind in self._feeds}
+        self._tasks = [
+            asyncio.create_task(run_again(job, f"cluster: {name}")) for name, job in jobs.items()
+        ]
+        try:
+            async with asyncio.timeout(FIRST_READING):
+                await self._read.wait()
+        except TimeoutError:
+            logger.warning("Redis does not answer yet: this replica begins by what it knows")
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.link.close()
+
+    async def _tick(self) -> None:
+        while True:
+            began = time.monotonic()
+            try:
+                await self._look()
+                for feed in self._feeds.values():
+                    await feed.push(self.link)
+                    await feed.read(self.link)
+                self._read.set()
+            except AwayError:
+                pass
+            await asyncio.sleep(max(0.05, EVERY - (time.monotonic() - began)))
+
+    async def _look(self) -> None:
+        """Say that this replica is there, and take over the clock, the epoch and the members."""
+        about, before = msgspec.json.encode(self._describe()), time.time()
+        arguments = [self.id, about, GONE, f"{self.id}/{before}"]
+        server, epoch, flat = await self.link.script(
+            "tick", ["members", "alive", "epoch"], arguments
+        )
+        self.link.offset.measured(float(server), before, time.time())
+        if self._epoch not in (None, epoch.decode()):
+            for feed in self._feeds.values():
+                feed.lost()
+        self._epoch = epoch.decode()
+        self.members = {
+            name.decode(errors="replace"): msgspec.json.decode(about, type=dict[str, object])
+            for name, about in zip(flat[::2], flat[1::2], strict=True)
+        }
+
+    def _pusher(self, kind: str) -> Job:
+        async def push() -> None:
+            while True:
+                await self._wakes[kind].wait()
+                self._wakes[kind].clear()
+                with suppress(AwayError):  # the tick tries it again
+                    await self._feeds[kind].push(self.link)
+
+        return push
+
+    async def _hear(self) -> None:
+        """Take over what is published; the readings make up for what is missed."""
+        while True:
+            try:
+                await self._subscribed()
+            except Exception as e:
+                logger.debug("news are not heard: %s", type(e).__name__)
+            await asyncio.sleep(EVERY)
+
+    async def _subscribed(self) -> None:
+        async with self.link.redis.pubsub(ignore_subscribe_messages=True) as pubsub:
+            await pubsub.subscribe(self.link.names.news)
+            while True:
+                message = await pubsub.get_message(timeout=COMMAND_LIMIT)
+                if message:
+                    self._take(message["data"])
+
+    def _take(self, data: bytes) -> None:
+        try:
+            kind, sender, *news = msgspec.msgpack.decode(data, type=list)
+            if feed := self._feeds.get(kind):
+                feed.heard([sender, *news])
+        except (*UNREADABLE, ValueError, TypeError, KeyError) as e:
+            logger.debug("news that can't be read: %s", type(e).__name__)
