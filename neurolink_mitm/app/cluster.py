@@ -14,6 +14,7 @@ from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.ports import Runtime
 
 if TYPE_CHECKING:
+    from neurolink_mitm.cluster.feed import Feed
     from neurolink_mitm.cluster.replica import Replica
 
 
@@ -63,7 +64,17 @@ class ClusterSwitch:
         name = f"{socket.gethostname()}:{runtime.port}"
         link = Link(settings.url, settings.namespace)
         about = {"name": name, "version": __version__}
-        return Replica(link, (), f"{name}/{secrets.token_hex(4)}", lambda: about)
+        replica = Replica(link, f"{name}/{secrets.token_hex(4)}", lambda: about)
+        replica.share(feeds_of(replica, runtime, settings))
+        return replica
+
+
+def feeds_of(replica: Replica, runtime: Runtime, settings: Cluster) -> list[Feed]:
+    """Return the feeds of a replica, in the order in which they are pushed and read: a line each.
+
+    Modules of `cluster` are imported here, where a cluster is wanted.
+    """
+    return []
 
 
 def set_cluster(runtime: Runtime) -> ClusterSwitch:

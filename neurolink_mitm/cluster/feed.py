@@ -8,14 +8,18 @@ from neurolink_mitm.cluster.link import Link
 
 
 class Feed(Protocol):
-    """All methods run on the proxy's event loop, and take a few milliseconds of it at most."""
+    """All methods run on the proxy's event loop, and take a few milliseconds of it at most.
+
+    A feed is made with its `Replica`, and has it push soon by `replica.wake(kind)`. One that raises is logged once,
+    and does not stop the others. `RefusedError` is best passed on: only this feed's keys are at fault.
+    """
 
     @property
     def kind(self) -> str:
         """The first item of its news."""
 
     def heard(self, news: list[Any]) -> None:
-        """Take over what a replica has published, this one included: what follows `kind` and the replica's id.
+        """Take over what another replica has published: its id, then what it added.
 
         It comes from Redis: whatever it holds must not break anything. Raises `ValueError` for what it can't read.
         """
@@ -28,3 +32,12 @@ class Feed(Protocol):
 
     def lost(self) -> None:
         """Note that Redis may have lost everything: all that this replica has is unwritten again."""
+
+    async def leave(self, link: Link) -> None:
+        """Hand back what this replica holds (leases, say) as it ends, within a fraction of a second."""
+
+    def close(self) -> None:
+        """Let go of what the feed was attached to: the cluster is switched off, or the proxy ends.
+
+        It is called once, whether Redis is there or not, after `leave`.
+        """

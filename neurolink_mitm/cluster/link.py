@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from neurolink_mitm.cluster.names import Names
@@ -38,6 +39,10 @@ class AwayError(Exception):
     """Redis does not answer, or the breaker is open: go on with what is known, and try again later."""
 
 
+class RefusedError(Exception):
+    """Redis answers, but not to this command: a key of another type, an error in a script."""
+
+
 class Link:
     """Asks Redis, within `CONNECT_LIMIT` and `COMMAND_LIMIT`."""
 
@@ -57,27 +62,27 @@ class Link:
         self.redis: Redis = Redis(connection_pool=self._pool)
 
     async def ask(self, command: Command[T]) -> T:
-        """Return what `command` returns of Redis. Raises `AwayError`."""
+        """Return what `command` returns of Redis. Raises `AwayError`, `RefusedError`."""
         if not self.breaker.admits(time.monotonic()):
             raise AwayError(self.breaker.reason)
         try:
             async with asyncio.timeout(CONNECT_LIMIT + 2 * COMMAND_LIMIT):
                 answer = await command(self.redis)
+        except ResponseError as e:
+            if not away(e):
+                self._succeeded()
+                raise RefusedError(str(e)) from e
+            raise self._failed(e) from e
         except (RedisError, OSError, TimeoutError, ValueError) as e:
-            timeout = isinstance(e, RedisTimeoutError | TimeoutError)
-            reason = type(e).__name__
-            if self.breaker.failed(time.monotonic(), reason, timeout=timeout):
-                logger.warning("Redis is away (%s): replicas go on by what each knows", reason)
-            raise AwayError(reason) from e
+            raise self._failed(e) from e
         except asyncio.CancelledError:
             self.breaker.abandoned()
             raise
-        if self.breaker.succeeded(time.monotonic()):
-            logger.warning("Redis is back")
+        self._succeeded()
         return answer
 
     async def script(self, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        """Run a script of `scripts/`; keys are those of the namespace. Raises `AwayError`."""
+        """Run a script of `scripts/`; keys are those of the namespace. Raises as `ask` does."""
         full = [self.names.key(key) for key in keys]
 
         async def run(redis: Redis) -> Any:
@@ -85,9 +90,31 @@ class Link:
 
         return await self.ask(run)
 
+    def _succeeded(self) -> None:
+        if self.breaker.succeeded(time.monotonic()):
+            logger.warning("Redis is back")
+
+    def _failed(self, e: Exception) -> AwayError:
+        timeout = isinstance(e, RedisTimeoutError | TimeoutError)
+        reason = type(e).__name__
+        if self.breaker.failed(time.monotonic(), reason, timeout=timeout):
+            logger.warning("Redis is away (%s): replicas go on by what each knows", reason)
+        return AwayError(reason)
+
     async def close(self) -> None:
         await self.redis.aclose()
         await self._pool.disconnect()
+
+
+AWAY = re.compile(
+    r"\b(LOADING|READONLY|OOM|MISCONF|NOAUTH|WRONGPASS|NOPERM|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS)\b"
+)
+"""Errors of a server that serves no command; in a script's error they stand within the text."""
+
+
+def away(error: Exception) -> bool:
+    """Return whether Redis could not answer any other command either."""
+    return not isinstance(error, ResponseError) or bool(AWAY.search(str(error)))
 
 
 @cache

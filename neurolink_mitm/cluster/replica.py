@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 
 import msgspec
@@ -23,27 +23,26 @@ GONE = 10.0
 """Seconds without a sign of life after which a replica is gone."""
 FIRST_READING = 1.0
 """Seconds that a start waits for the first reading."""
+LEAVING = 0.4
+"""Seconds that the feeds have at a stop to hand back what this replica holds."""
 
 
 class Replica:
     """One proxy of several that share a namespace in Redis."""
 
     def __init__(
-        self,
-        link: Link,
-        feeds: Sequence[Feed],
-        replica_id: str,
-        describe: Callable[[], Mapping[str, object]],
+        self, link: Link, replica_id: str, describe: Callable[[], Mapping[str, object]]
     ) -> None:
         """`describe` returns what other replicas show of this one."""
         self.link = link
         self.id = replica_id
         self.members: Mapping[str, Mapping[str, object]] = {}
         """What each replica says of itself, by id, this one included; as of the last reading."""
-        self._feeds = {feed.kind: feed for feed in feeds}
+        self._feeds: dict[str, Feed] = {}
+        self._wakes: dict[str, asyncio.Event] = {}
         self._describe = describe
+        self._failing: set[str] = set()
         self._epoch: str | None = None
-        self._wakes = {kind: asyncio.Event() for kind in self._feeds}
         self._tasks: list[asyncio.Task[None]] = []
         self._read = asyncio.Event()
 
@@ -52,9 +51,15 @@ class Replica:
         """How many replicas there are, or were when Redis was last there; at least 1."""
         return max(1, len(self.members))
 
+    def share(self, feeds: Iterable[Feed]) -> None:
+        """Have `feeds` pushed and read; before the start."""
+        self._feeds = {feed.kind: feed for feed in feeds}
+        self._wakes = {kind: asyncio.Event() for kind in self._feeds}
+
     def wake(self, kind: str) -> None:
-        """Have the feed of this kind pushed soon."""
-        self._wakes[kind].set()
+        """Have the feed of this kind pushed soon. Does not block."""
+        if event := self._wakes.get(kind):
+            event.set()
 
     async def start(self) -> None:
         jobs: dict[str, Job] = {"ticks": self._tick, "news": self._hear}
@@ -72,6 +77,12 @@ class Replica:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAVING):
+                for feed in self._feeds.values():
+                    await self._guarded(feed, feed.leave(self.link))
+        for feed in self._feeds.values():
+            feed.close()
         await self.link.close()
 
     async def _tick(self) -> None:
@@ -80,12 +91,23 @@ class Replica:
             try:
                 await self._look()
                 for feed in self._feeds.values():
-                    await feed.push(self.link)
-                    await feed.read(self.link)
+                    await self._guarded(feed, feed.push(self.link))
+                    await self._guarded(feed, feed.read(self.link))
                 self._read.set()
             except AwayError:
                 pass
             await asyncio.sleep(max(0.05, EVERY - (time.monotonic() - began)))
+
+    async def _guarded(self, feed: Feed, work: Awaitable[None]) -> None:
+        """Do a feed's work. One that fails is logged once, and does not stop the others."""
+        try:
+            await work
+        except AwayError:
+            pass  # the tick tries it again
+        except Exception:
+            if feed.kind not in self._failing:
+                logger.exception("%s are not shared", feed.kind)
+            self._failing.add(feed.kind)
 
     async def _look(self) -> None:
         """Say that this replica is there, and take over the clock, the epoch and the members."""
@@ -109,8 +131,8 @@ class Replica:
             while True:
                 await self._wakes[kind].wait()
                 self._wakes[kind].clear()
-                with suppress(AwayError):  # the tick tries it again
-                    await self._feeds[kind].push(self.link)
+                feed = self._feeds[kind]
+                await self._guarded(feed, feed.push(self.link))
 
         return push
 
@@ -134,7 +156,7 @@ class Replica:
     def _take(self, data: bytes) -> None:
         try:
             kind, sender, *news = msgspec.msgpack.decode(data, type=list)
-            if feed := self._feeds.get(kind):
+            if (feed := self._feeds.get(kind)) and sender != self.id:
                 feed.heard([sender, *news])
         except (*UNREADABLE, ValueError, TypeError, KeyError) as e:
             logger.debug("news that can't be read: %s", type(e).__name__)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.real("redis")
 
 
 def replica(server: RedisServer, name: str, namespace: str = "nl") -> Replica:
-    return Replica(Link(Secret(server.url), namespace), (), name, lambda: {"name": name})
+    return Replica(Link(Secret(server.url), namespace), name, lambda: {"name": name})
 
 
 async def test_replicas_of_a_namespace_see_each_other(redis_server: RedisServer) -> None:
