@@ -88,7 +88,7 @@ def keys() -> set[str]:
 def test_keys_of_the_configuration_exist(page: Path) -> None:
     """In backticks, as `routing.primary-account`."""
     sections = {path.partition(".")[0] for path in keys()}
-    pattern = rf"`((?:{'|'.join(sections)})\.(?!json`)[\w.-]+?)(?::[^`]*)?`"
+    pattern = rf"`((?:{'|'.join(sections)})\.(?!(?:json|key)`)[\w.-]+?)(?::[^`]*)?`"
     told = re.findall(pattern, page.read_text())
     known = keys()
     flat = {re.sub(r"\.\*", "", path) for path in known} | known

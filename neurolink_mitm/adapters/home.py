@@ -92,6 +92,21 @@ class Home:
         return self.root / "shaping.key"
 
     @property
+    def cluster_key(self) -> Path:
+        """The key that the replicas of a cluster share."""
+        return self.root / "cluster.key"
+
+    @property
+    def cluster_synced(self) -> Path:
+        """What of this home is known to be in the cluster's Redis."""
+        return self.root / "cluster-synced.json"
+
+    @property
+    def cluster_marks(self) -> Path:
+        """The primary account and the order of use that replicas have agreed on."""
+        return self.root / "cluster-marks.json"
+
+    @property
     def claude_settings(self) -> Path:
         """The record of changes to Claude Code's settings."""
         return self.root / "claude-settings.json"

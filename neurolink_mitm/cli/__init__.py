@@ -1,6 +1,6 @@
 """The `neurolink` command: a module or a folder a group, imported when it is called, so that help is quick.
 
-`auth/` and `proxy/` are groups of several modules, `top/` is one command; `ui/` is what all commands share.
+`auth/`, `cluster/` and `proxy/` are groups of several modules, `top/` is one command; `ui/` is what all commands share.
 
 Exit codes: 0 ok, 1 failed, 2 bad usage or configuration, 3 not running, 130 ended by Ctrl-C.
 """
@@ -21,6 +21,7 @@ gc.set_threshold(250_000)
 GROUPS = {
     "auth": "Log in to accounts and look after them.",
     "clients": "Keys for those who call the proxy, with limits, and what each has used.",
+    "cluster": "Several machines as one pool: the key that they share.",
     "completion": "Print the completion script for a shell.",
     "config": "Look at the configuration, check and edit it.",
     "dashboard": "Open the dashboard in the browser, by a link that is good once, for a minute.",

@@ -6,5 +6,6 @@ Nothing of this is imported where the configuration has no cluster.
 - `replica`: the component: asks for news, reads all each second, writes what is new.
 - `feed`: what a kind of shared state has to do for that.
 - `link`: the connection, bounded in every way, behind the breaker.
+- `seal`: hides logins from Redis, and signs all else that must not be made by others.
 - `names`: the keys in Redis; what changes together there is one Lua script in `scripts`.
 """

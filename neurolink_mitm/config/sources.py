@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from neurolink_mitm.adapters.client_file import ClientFileError, read_clients
+from neurolink_mitm.adapters.cluster_key import ClusterKeyError, key_path, read_cluster_key
 from neurolink_mitm.adapters.cost import shipped_prices
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.network import (
@@ -130,6 +131,7 @@ class Sources:
         self._pauses = read_pauses(self._home.pauses)
         inputs = self._inputs(loaded, environment, credentials, clients, self._shaping(loaded))
         self._check_proxies(inputs)
+        self._check_cluster(inputs.config)
         self._last = loaded, environment, inputs
         return inputs
 
@@ -237,6 +239,14 @@ class Sources:
         faults = proxy_faults(inputs.network.proxies, inputs.config, inputs.accounts, default=own)
         if faults:
             raise ConfigError(*faults)
+
+    def _check_cluster(self, config: Config) -> None:
+        if config.cluster is None or self._options.accounts is not None:
+            return
+        try:
+            read_cluster_key(key_path(config.cluster, self._config, self._home))
+        except ClusterKeyError as e:
+            raise ConfigError(f"cluster.key-file: {e}") from e
 
     def _config_path(self) -> str | None:
         before = self._last[2].config_path if self._last else None

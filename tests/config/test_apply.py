@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
+from neurolink_mitm.adapters.cluster_key import make_cluster_key
 from neurolink_mitm.app.run import data_plane, trusted
 from neurolink_mitm.app.wiring import Settings, prepare
 from neurolink_mitm.config.reloader import Reloader
@@ -253,6 +254,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     Authority(home, "ca")
     (home / "mine.py").write_text(PLUGIN)
+    for key in ("cluster.key", "other.key"):
+        make_cluster_key(home / key)
     (home / "proxy-config.yaml").write_text(yaml.safe_dump(BASE))
     return home
 

@@ -1,0 +1,17 @@
+"""`neurolink cluster`: each command is a module of its own."""
+
+from __future__ import annotations
+
+import click
+
+from neurolink_mitm.cli.ui.groups import LazyGroup
+
+COMMANDS: dict[str, str] = {
+    "key": "Make the key that seals tokens and client keys in Redis; all replicas need the same.",
+}
+"""Name of each command in a module `cluster/NAME.py` → its line in the list."""
+
+
+@click.group(name="cluster", cls=LazyGroup, lazy=COMMANDS, place="neurolink_mitm.cli.cluster.")
+def command() -> None:
+    """Several machines as one pool: the key that they share."""
