@@ -9,6 +9,8 @@ from typing import Any
 
 from neurolink_mitm.adapters.translator import TranslatorProcess
 from neurolink_mitm.core.auth.credentials import account_type
+from neurolink_mitm.core.cluster.members import Member
+from neurolink_mitm.core.cluster.report import RedisState, cluster_report
 from neurolink_mitm.core.exchange import Attempt, Exchange, Plan, Try
 from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow
@@ -152,6 +154,36 @@ class FakeDashboard:
 
     def expect(self, link: str) -> None:
         self.links.append(link)
+
+
+@dataclass
+class FakeCluster:
+    """Three replicas; the last is of another version."""
+
+    name: str = "eu-1"
+    redis: RedisState = field(
+        default_factory=lambda: RedisState(
+            True, "closed", NOW - 60, lag=0.001, read_at=NOW, clock_skew=0.0
+        )
+    )
+    members: Mapping[str, Member] = field(
+        default_factory=lambda: {
+            f"id-{n}": Member(
+                f"eu-{n}",
+                version=version,
+                started_at=NOW - 60,
+                seen_at=NOW,
+                requests=10 * n,
+                success=9 * n,
+                lag_ms=1.0,
+            )
+            for n, version in ((1, "1.0"), (2, "1.0"), (3, "0.9"))
+        }
+    )
+
+    def report(self) -> Mapping[str, object]:
+        report = cluster_report("nl", "id-1", self.redis, self.members, lambda at: at)
+        return {**report, "replica": self.name}
 
 
 def make_account(label: str = "work", token: str = "", **changes: Any) -> Account:

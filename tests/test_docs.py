@@ -25,6 +25,7 @@ from neurolink_mitm.core.status.event_loop import Lag, Stall
 from neurolink_mitm.core.status.metrics import METRICS
 from tests.fakes import (
     NOW,
+    FakeCluster,
     FakeDashboard,
     FakeNotices,
     FakeTelemetry,
@@ -87,6 +88,7 @@ def a_full_report() -> tuple[dict[str, Any], list[dict[str, Any]]]:
         telemetry=FakeTelemetry(),
         notices=FakeNotices(),
         dashboard=FakeDashboard(),
+        cluster=FakeCluster(),
         lag=stalled,
     )
     exchange = make_exchange(kind=Kind.MESSAGES, attempts=[make_attempt()])
@@ -116,10 +118,11 @@ def below(keys: Iterable[str]) -> set[str]:
 def test_status_keys() -> None:
     report, _ = a_full_report()
     accounts, others = report["stats"].pop("accounts"), report.pop("fallbackChain")
-    here, others_here, each, requests_here, attempts_here, held_here, added = re.split(
-        r"\n(?:Each of|`neurolink proxy status)", section("status.md", "/status\n")
+    here, replicas_here, others_here, each, requests_here, attempts_here, held_here, added = (
+        re.split(r"\n(?:Each of|`neurolink proxy status)", section("status.md", "/status\n"))
     )
     assert below(first_cells(here)) - {"fallbackChain"} == set(paths(report))
+    assert set(first_cells(replicas_here)) == set(report["cluster"]["replicas"][0])
     assert set(first_cells(others_here)) == set(paths(others[0]))
     assert below(first_cells(each)) == set(paths(accounts[0]))
     assert set(first_cells(requests_here)) == set(report["requests"][0])

@@ -7,8 +7,8 @@ import secrets
 import socket
 from typing import TYPE_CHECKING
 
-from neurolink_mitm import __version__
 from neurolink_mitm.config.apply import follow
+from neurolink_mitm.core.cluster.members import clean
 from neurolink_mitm.core.settings.cluster import Cluster
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.ports import Runtime
@@ -16,6 +16,9 @@ from neurolink_mitm.ports import Runtime
 if TYPE_CHECKING:
     from neurolink_mitm.cluster.feed import Feed
     from neurolink_mitm.cluster.replica import Replica
+
+NAME = "NEUROLINK_REPLICA"
+"""The variable that names this replica; without it, it is called by host name and port."""
 
 
 class ClusterSwitch:
@@ -50,7 +53,7 @@ class ClusterSwitch:
                 return
             if self._replica:
                 await self._replica.stop()
-                self._replica = None
+                self._replica = self._runtime.cluster = None
             self._settings = self._wanted
             if self._wanted:
                 self._replica = self._make(self._wanted)
@@ -59,13 +62,14 @@ class ClusterSwitch:
     def _make(self, settings: Cluster) -> Replica:
         from neurolink_mitm.cluster.link import Link
         from neurolink_mitm.cluster.replica import Replica
+        from neurolink_mitm.cluster.view import Described, View
 
         runtime = self._runtime
-        name = f"{socket.gethostname()}:{runtime.port}"
-        link = Link(settings.url, settings.namespace)
-        about = {"name": name, "version": __version__}
-        replica = Replica(link, f"{name}/{secrets.token_hex(4)}", lambda: about)
+        link, name = Link(settings.url, settings.namespace), clean(runtime.environ.get(NAME, ""))
+        described = Described(runtime, name, socket.gethostname(), settings.namespace)
+        replica = Replica(link, secrets.token_hex(8), described.describe)
         replica.share(feeds_of(replica, runtime, settings))
+        runtime.cluster = View(described, replica)
         return replica
 
 

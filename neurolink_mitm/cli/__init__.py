@@ -21,7 +21,7 @@ gc.set_threshold(250_000)
 GROUPS = {
     "auth": "Log in to accounts and look after them.",
     "clients": "Keys for those who call the proxy, with limits, and what each has used.",
-    "cluster": "Several machines as one pool: the key that they share.",
+    "cluster": "Several machines as one pool: who is there, and the key that they share.",
     "completion": "Print the completion script for a shell.",
     "config": "Look at the configuration, check and edit it.",
     "dashboard": "Open the dashboard in the browser, by a link that is good once, for a minute.",

@@ -7,5 +7,6 @@ Nothing of this is imported where the configuration has no cluster.
 - `feed`: what a kind of shared state has to do for that.
 - `link`: the connection, bounded in every way, behind the breaker.
 - `seal`: hides logins from Redis, and signs all else that must not be made by others.
+- `view`: what a replica says of itself, and what it shows of the cluster; `look` is for commands, which are no replica.
 - `names`: the keys in Redis; what changes together there is one Lua script in `scripts`.
 """

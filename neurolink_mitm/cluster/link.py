@@ -50,6 +50,9 @@ class Link:
         self.names = Names(namespace)
         self.breaker = Breaker()
         self.offset = Offset()
+        self.errors = 0
+        """Commands that Redis has not answered."""
+        self.began_at = time.monotonic()
         self._pool = BlockingConnectionPool.from_url(
             url.reveal(),
             max_connections=CONNECTIONS,
@@ -95,6 +98,7 @@ class Link:
             logger.warning("Redis is back")
 
     def _failed(self, e: Exception) -> AwayError:
+        self.errors += 1
         timeout = isinstance(e, RedisTimeoutError | TimeoutError)
         reason = type(e).__name__
         if self.breaker.failed(time.monotonic(), reason, timeout=timeout):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import msgspec
 
 from neurolink_mitm.adapters.background import Job, run_again
 from neurolink_mitm.cluster.feed import Feed
-from neurolink_mitm.cluster.link import COMMAND_LIMIT, AwayError, Link
+from neurolink_mitm.cluster.link import COMMAND_LIMIT, AwayError, Link, RefusedError
+from neurolink_mitm.core.cluster.members import LONGEST, MOST, Member, read_members, written
 from neurolink_mitm.core.json_errors import UNREADABLE
 
 logger = logging.getLogger("neurolink.cluster")
@@ -30,19 +31,21 @@ LEAVING = 0.4
 class Replica:
     """One proxy of several that share a namespace in Redis."""
 
-    def __init__(
-        self, link: Link, replica_id: str, describe: Callable[[], Mapping[str, object]]
-    ) -> None:
+    def __init__(self, link: Link, replica_id: str, describe: Callable[[Replica], Member]) -> None:
         """`describe` returns what other replicas show of this one."""
         self.link = link
         self.id = replica_id
-        self.members: Mapping[str, Mapping[str, object]] = {}
+        self.members: Mapping[str, Member] = {}
         """What each replica says of itself, by id, this one included; as of the last reading."""
+        self.lag: float | None = None
+        """Seconds that Redis took for its last answer; None before the first."""
+        self.read_at: float | None = None
+        """When all was last read, in seconds since the epoch; None before the first time."""
         self._feeds: dict[str, Feed] = {}
         self._wakes: dict[str, asyncio.Event] = {}
         self._describe = describe
         self._failing: set[str] = set()
-        self._epoch: str | None = None
+        self._epoch: bytes | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._read = asyncio.Event()
 
@@ -83,6 +86,8 @@ class Replica:
                     await self._guarded(feed, feed.leave(self.link))
         for feed in self._feeds.values():
             feed.close()
+        with suppress(AwayError, RefusedError):
+            await self.link.script("leave", ["members", "alive"], [self.id])
         await self.link.close()
 
     async def _tick(self) -> None:
@@ -94,6 +99,7 @@ class Replica:
                     await self._guarded(feed, feed.push(self.link))
                     await self._guarded(feed, feed.read(self.link))
                 self._read.set()
+                self.read_at = time.time()
             except AwayError:
                 pass
             await asyncio.sleep(max(0.05, EVERY - (time.monotonic() - began)))
@@ -111,20 +117,18 @@ class Replica:
 
     async def _look(self) -> None:
         """Say that this replica is there, and take over the clock, the epoch and the members."""
-        about, before = msgspec.json.encode(self._describe()), time.time()
-        arguments = [self.id, about, GONE, f"{self.id}/{before}"]
+        before, began = time.time(), time.monotonic()
+        about, proposed = written(self._describe(self)), f"{self.id}/{before}"
         server, epoch, flat = await self.link.script(
-            "tick", ["members", "alive", "epoch"], arguments
+            "tick", ["members", "alive", "epoch"], [self.id, about, GONE, proposed, MOST, LONGEST]
         )
+        self.lag = time.monotonic() - began
         self.link.offset.measured(float(server), before, time.time())
-        if self._epoch not in (None, epoch.decode()):
+        if self._epoch not in (None, epoch):
             for feed in self._feeds.values():
                 feed.lost()
-        self._epoch = epoch.decode()
-        self.members = {
-            name.decode(errors="replace"): msgspec.json.decode(about, type=dict[str, object])
-            for name, about in zip(flat[::2], flat[1::2], strict=True)
-        }
+        self._epoch = epoch
+        self.members = members_of(flat)
 
     def _pusher(self, kind: str) -> Job:
         async def push() -> None:
@@ -160,3 +164,9 @@ class Replica:
                 feed.heard([sender, *news])
         except (*UNREADABLE, ValueError, TypeError, KeyError) as e:
             logger.debug("news that can't be read: %s", type(e).__name__)
+
+
+def members_of(flat: Sequence[bytes]) -> dict[str, Member]:
+    """Return the replicas of a script's flat list of id, JSON and last tick."""
+    rows = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
+    return read_members((name.decode(errors="replace"), said, float(at)) for name, said, at in rows)

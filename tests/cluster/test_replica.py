@@ -8,6 +8,7 @@ import pytest
 
 from neurolink_mitm.cluster.link import Link
 from neurolink_mitm.cluster.replica import Replica
+from neurolink_mitm.core.cluster.members import Member
 from neurolink_mitm.core.redact.secret import Secret
 from tests.cluster.redis_server import RedisServer
 
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.real("redis")
 
 
 def replica(server: RedisServer, name: str, namespace: str = "nl") -> Replica:
-    return Replica(Link(Secret(server.url), namespace), name, lambda: {"name": name})
+    return Replica(Link(Secret(server.url), namespace), name, lambda _: Member(name=name))
 
 
 async def test_replicas_of_a_namespace_see_each_other(redis_server: RedisServer) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from neurolink_mitm.cli.cluster.status_text import cluster_lines
 from neurolink_mitm.cli.proxy.accounts_text import accounts_table, brief_accounts
 from neurolink_mitm.cli.proxy.explain_text import explain_view
 from neurolink_mitm.cli.proxy.requests_text import in_flight_line, in_flight_table
@@ -57,6 +58,7 @@ def status_view(report: Report, now: float, detail: Detail = Detail()) -> Render
     now = seconds(report["now"]) if "now" in report else now
     return Group(
         *([_brief_head(report)] if detail.brief else _about_proxy(report, accounts)),
+        *cluster_lines(report.get("cluster"), now),
         *_forecast_lines(report["stats"].get("forecast"), now),
         *_accounts(accounts, now, detail),
         *in_flight_line(report, now),

@@ -1,15 +1,37 @@
 -- Once a second, of each replica: says that it is there, and returns who else is.
 -- KEYS: members (hash: id -> JSON), alive (zset: id by last tick), epoch
--- ARGV: id, JSON of this replica, seconds after which a replica is gone, a random epoch for a Redis that has none
--- Returns: time (text of seconds), epoch, members as a flat list of id and JSON
+-- ARGV: id, JSON of this replica, seconds after which a replica is gone, a random epoch for a Redis that has none,
+--       replicas that are returned at most, bytes of what one may say of itself
+-- Returns: time (text of seconds), epoch, members as a flat list of id, JSON and last tick
+local function own(key, kind)  -- a key of another type is none of ours, and would end every tick in an error
+  local is = redis.call('TYPE', key).ok
+  if is ~= kind and is ~= 'none' then redis.call('DEL', key) end
+end
+own(KEYS[1], 'hash')
+own(KEYS[2], 'zset')
+own(KEYS[3], 'string')
 local clock = redis.call('TIME')
 local now = clock[1] + clock[2] / 1000000
+local gone, most = tonumber(ARGV[3]), tonumber(ARGV[5])
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-redis.call('ZADD', KEYS[2], now, ARGV[1])
-local gone = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - tonumber(ARGV[3]))
-for _, id in ipairs(gone) do
-  redis.call('ZREM', KEYS[2], id)
-  redis.call('HDEL', KEYS[1], id)
+redis.call('ZADD', KEYS[2], string.format('%.6f', now), ARGV[1])
+local function remove(first, last)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], first, last, 'LIMIT', 0, most)) do
+    redis.call('ZREM', KEYS[2], id)
+    redis.call('HDEL', KEYS[1], id)
+  end
 end
+remove('-inf', string.format('%.6f', now - gone))
+remove(string.format('(%.6f', now + gone), '+inf')
 redis.call('SET', KEYS[3], ARGV[4], 'NX')
-return {string.format('%.6f', now), redis.call('GET', KEYS[3]), redis.call('HGETALL', KEYS[1])}
+local members = {}
+local alive = redis.call('ZREVRANGE', KEYS[2], 0, most - 1, 'WITHSCORES')
+for n = 1, #alive, 2 do
+  local length = redis.call('HSTRLEN', KEYS[1], alive[n])
+  if length > 0 and length <= tonumber(ARGV[6]) and #alive[n] <= 200 then
+    table.insert(members, alive[n])
+    table.insert(members, redis.call('HGET', KEYS[1], alive[n]))
+    table.insert(members, alive[n + 1])
+  end
+end
+return {string.format('%.6f', now), redis.call('GETRANGE', KEYS[3], 0, 199), members}

@@ -44,7 +44,7 @@ class TokenRefresher(Protocol):
 
 
 class Reporting(Protocol):
-    """A part with a report of its own: translator, journal."""
+    """A part with a report of its own: translator, journal, cluster."""
 
     def report(self) -> Mapping[str, object]: ...
 
@@ -76,6 +76,8 @@ class Running(Protocol):
     def notices(self) -> ReportingIfOn | None: ...
     @property
     def dashboard(self) -> ReportingIfOn | None: ...
+    @property
+    def cluster(self) -> Reporting | None: ...
     @property
     def lag(self) -> Lag: ...
     @property
@@ -170,6 +172,7 @@ def _begun(
         "telemetry": running.telemetry.report() if running.telemetry else None,
         "notices": running.notices.report() if running.notices else None,
         "dashboard": running.dashboard.report() if running.dashboard else None,
+        "cluster": running.cluster.report() if running.cluster else None,
         "loop": running.lag.report(),
         "config": {
             "path": running.config_path,

@@ -125,6 +125,7 @@ def test_the_report_of_a_new_proxy() -> None:
         "telemetry": None,
         "notices": None,
         "dashboard": None,
+        "cluster": None,
         "loop": Lag().report(),
         "config": {
             "path": "/h/proxy-config.yaml",

@@ -1,0 +1,70 @@
+"""`neurolink cluster status`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
+from neurolink_mitm.cli.ui.options import config_option, env_file_option, format_option
+from neurolink_mitm.cli.ui.running import running_status
+from neurolink_mitm.cli.ui.terminal import print_report
+
+if TYPE_CHECKING:  # slow to import
+    from neurolink_mitm.core.settings.cluster import Cluster
+
+Report = Mapping[str, Any]
+NO_CLUSTER = "the configuration has no cluster.url: this proxy is by itself"
+EXTRA = "cluster.url needs redis-py: install neurolink-mitm[cluster]"
+
+
+@click.command(name="status")
+@config_option()
+@env_file_option
+@format_option
+def command(config: Path | None, env_file: Path | None, form: str) -> None:
+    """Show the replicas: versions, clocks, how they reach Redis, and in what one differs from the others.
+
+    It asks the running proxy of this home; without one, or with `--config`, Redis itself.
+
+    Exit code 1 if Redis does not answer, 2 if the configuration has no cluster.
+
+    Example: neurolink cluster status --format json
+    """
+    report = _of_proxy() if config is None else None
+    report = report or _of_redis(_settings(config, env_file))
+    print_report(form, report, lambda: _text(report))
+    if report["redis"]["state"] != "connected":
+        raise SystemExit(FAILED)
+
+
+def _of_proxy() -> Report | None:
+    """Return the part of the running proxy's report; None if none runs, or that has no cluster."""
+    report = running_status()
+    return report.get("cluster") if report else None
+
+
+def _settings(config: Path | None, env_file: Path | None) -> Cluster:
+    from neurolink_mitm.cli.ui.home import inputs
+
+    return inputs(config, env_file).config.cluster or fail(NO_CLUSTER, USAGE)
+
+
+def _of_redis(settings: Cluster) -> Report:
+    try:
+        from neurolink_mitm.cluster.look import look
+    except ImportError:
+        fail(EXTRA, USAGE)
+    return asyncio.run(look(settings))
+
+
+def _text(report: Report) -> str:
+    from neurolink_mitm.cli.cluster.status_text import cluster_view
+    from neurolink_mitm.cli.ui.tables import printed
+
+    return printed(cluster_view(report, time.time()))

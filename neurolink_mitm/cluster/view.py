@@ -1,0 +1,115 @@
+"""What this replica says of itself, and what it shows of the cluster."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+
+from neurolink_mitm import __version__
+from neurolink_mitm.cluster.link import Link
+from neurolink_mitm.cluster.replica import Replica
+from neurolink_mitm.core.cluster.breaker import State
+from neurolink_mitm.core.cluster.digests import digests
+from neurolink_mitm.core.cluster.members import Member
+from neurolink_mitm.core.cluster.report import RedisState, cluster_report
+from neurolink_mitm.ports import Runtime
+
+
+class Described:
+    """What a replica says of itself, by its runtime."""
+
+    def __init__(self, runtime: Runtime, name: str, host_name: str, namespace: str) -> None:
+        """Without a `name` of its own, it is called by `host_name` and port."""
+        self._runtime = runtime
+        self._name = name
+        self._host_name = host_name
+        self._namespace = namespace
+        self._digested: tuple[object, ...] = ()
+        self._digests: Mapping[str, str] = {}
+
+    @property
+    def name(self) -> str:
+        return self._name or f"{self._host_name}:{self._runtime.port}"
+
+    def describe(self, replica: Replica) -> Member:
+        runtime, offset = self._runtime, replica.link.offset
+        totals, dashboard = runtime.totals, runtime.dashboard
+        return Member(
+            name=self.name,
+            version=__version__,
+            mitmproxy=_mitmproxy_version(),
+            pid=runtime.pid,
+            started_at=offset.to_server(runtime.started_at),
+            in_flight=sum(1 for _ in runtime.in_flight),
+            held=len(runtime.waiting.held),
+            attempts=totals.attempts,
+            requests=totals.requests,
+            success=totals.success,
+            errors=totals.errors,
+            rate_limits=totals.rate_limits,
+            clock_skew=None if offset.seconds is None else -offset.seconds,
+            lag_ms=None if replica.lag is None else replica.lag * 1000,
+            redis_errors=replica.link.errors,
+            dashboard=(dashboard.url if dashboard else None) or "",
+            digests=self._digest(),
+        )
+
+    def _digest(self) -> Mapping[str, str]:
+        """Return the digests of what is in force: made anew only when that is replaced."""
+        runtime = self._runtime
+        now = (runtime.config, runtime.pool.strategy, runtime.pool.accounts, runtime.clients)
+        if len(self._digested) != len(now) or any(
+            a is not b for a, b in zip(now, self._digested, strict=True)
+        ):
+            self._digested = now
+            self._digests = digests(*now, self._namespace)
+        return self._digests
+
+
+class View:
+    """The cluster as addons and pages see it: the port `Cluster`."""
+
+    def __init__(self, described: Described, replica: Replica) -> None:
+        self._described = described
+        self._replica = replica
+
+    @property
+    def name(self) -> str:
+        return self._described.name
+
+    def report(self) -> Mapping[str, object]:
+        replica = self._replica
+        link = replica.link
+        return {
+            **cluster_report(
+                link.names.namespace,
+                replica.id,
+                redis_state(link, replica.lag, replica.read_at),
+                replica.members,
+                link.offset.to_ours,
+            ),
+            "replica": self.name,
+        }
+
+
+def redis_state(link: Link, lag: float | None, read_at: float | None) -> RedisState:
+    """Return how Redis is reached by `link`."""
+    breaker, offset = link.breaker, link.offset.seconds
+    since = time.time() - (time.monotonic() - (breaker.changed_at or link.began_at))
+    return RedisState(
+        connected=breaker.state is State.CLOSED and read_at is not None,
+        breaker=breaker.state.value,
+        since=since,
+        error=breaker.reason,
+        errors=link.errors,
+        lag=lag,
+        read_at=read_at,
+        clock_skew=None if offset is None else -offset,
+    )
+
+
+@cache
+def _mitmproxy_version() -> str:
+    return version("mitmproxy")
