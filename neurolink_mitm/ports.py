@@ -29,6 +29,7 @@ from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.core.status.event_loop import Lag
 from neurolink_mitm.core.status.in_flight import InFlight
 from neurolink_mitm.core.status.metrics import Point
+from neurolink_mitm.core.status.readiness import Readiness
 from neurolink_mitm.core.status.recent import Recent
 
 
@@ -265,6 +266,7 @@ class Runtime:
     in_flight: InFlight = field(default_factory=InFlight)
     recent: Recent = field(default_factory=Recent)
     lag: Lag = field(default_factory=Lag)
+    readiness: Readiness = field(default_factory=Readiness)
     say: Callable[[str], object] | None = None
     """Writes a line of the console; None: lines are logged, which costs more and which mitmproxy's programs show."""
     host: str = "127.0.0.1"
@@ -272,7 +274,7 @@ class Runtime:
     proxies: HttpProxies = field(default_factory=HttpProxies)
     """The HTTP proxies on the way to upstream."""
     names: frozenset[str] = frozenset()
-    """Names by which callers may address this machine, beside loopback's and `host`."""
+    """Names of this machine by which callers may address it, beside loopback's, `host` and `listen.hosts`."""
     pid: int = 0
     passthrough: bool = False
     admin_token: Secret | None = None

@@ -44,6 +44,10 @@ class ProxyState(msgspec.Struct, rename="camel", kw_only=True):
     admin_token: str = ""
     program: str = OURS
     """`mitmdump` or `mitmweb` with the script, else `neurolink`."""
+    phase: str = "ready"
+    """`starting`, `ready` or `draining`."""
+    drain: float = 30.0
+    """`timeouts.drain`: seconds that requests under way get when the proxy is stopped."""
 
     @property
     def url(self) -> str:

@@ -5,11 +5,13 @@ from mitmproxy import http
 from neurolink_mitm.core.auth import access
 from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.exchange import Exchange, Kind, Reply
-from neurolink_mitm.core.request.routing import RESET_PATH
+from neurolink_mitm.core.request.routing import HEALTH_PATH, READY_PATH, RESET_PATH
 from neurolink_mitm.dataplane.hooks import error_response, exchange_of, unmasked_fields
 from neurolink_mitm.ports import Runtime
 
-OPEN_TO_ALL = {("GET", "/health"), ("HEAD", "/health"), ("HEAD", "/"), ("POST", RESET_PATH)}
+PROBED = {(method, path) for method in ("GET", "HEAD") for path in (HEALTH_PATH, READY_PATH)}
+"""What balancers ask, by whatever `Host` they have: an address, or none."""
+OPEN_TO_ALL = PROBED | {("HEAD", "/"), ("POST", RESET_PATH)}
 """Paths that need no client key: Claude Code's probe of `/` carries none; a reset asks for the admin token itself."""
 
 
@@ -35,8 +37,15 @@ class Gate:
     def _refusal(self, flow: http.HTTPFlow, exchange: Exchange) -> Reply | None:
         fields = unmasked_fields(flow)
         runtime = self.runtime
-        refusal = access.head_refusal(fields, bound=runtime.host, names=runtime.names)
-        if refusal or (exchange.method, exchange.path.partition("?")[0]) in OPEN_TO_ALL:
+        asked = exchange.method, exchange.path.partition("?")[0]
+        refusal = access.head_refusal(
+            fields,
+            bound=runtime.host,
+            names=runtime.names,
+            hosts=runtime.config.listen.hosts,
+            any_host=asked in PROBED,
+        )
+        if refusal or asked in OPEN_TO_ALL:
             return refusal
         if exchange.kind is Kind.LOCAL and access.is_owner(fields, runtime.admin_token):
             return None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Awaitable, Mapping
 
 import msgspec
@@ -15,6 +16,7 @@ from neurolink_mitm.core.providers import models
 from neurolink_mitm.core.request.routing import (
     DASHBOARD_LINK_PATH,
     METRICS_PATH,
+    READY_PATH,
     RESET_PATH,
     methods_of,
     model_asked_for,
@@ -48,7 +50,7 @@ NOT_ALLOWED = Reply(405, "invalid_request_error", "this path is asked with anoth
 
 
 class LocalApi:
-    """Answers the proxy's own paths: `/health`, `/status`, `/metrics`, `/v1/models`, reset; describes models."""
+    """Answers the proxy's own paths, such as `/health`, `/ready`, `/status`, `/v1/models`; describes models."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
@@ -68,6 +70,8 @@ class LocalApi:
         if flow.request.method not in (allowed := methods_of(path)):
             flow.response = error_response(NOT_ALLOWED, exchange.request_id)
             flow.response.headers["allow"] = ", ".join(allowed)
+        elif path == READY_PATH:
+            self._ready(flow)
         elif path == METRICS_PATH:
             return self._metrics(flow, exchange)
         elif path == STATUS_PATH and len(self.runtime.pool.accounts) > MANY:
@@ -79,6 +83,16 @@ class LocalApi:
             else:
                 _answer(flow, json_response(200, msgspec.json.encode(page)))
         return None
+
+    def _ready(self, flow: http.HTTPFlow) -> None:
+        """Answer a balancer: 503 while callers should not be sent here."""
+        readiness = self.runtime.readiness
+        ready = readiness.asked(flow.client_conn.peername[0], time.monotonic())
+        response = json_response(
+            200 if ready else 503, msgspec.json.encode({"status": readiness.phase})
+        )
+        response.headers["cache-control"] = "no-store"
+        _answer(flow, response)
 
     def _model(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Answer which model a name is, if that is known here, or if the client is OpenAI's: others ask Anthropic."""

@@ -49,7 +49,7 @@ async def serve(
         addons=[starter, plane, *stack(prepared.runtime), *watching],
         settings={**_options(settings, prepared.home), **trusted(prepared)},
     )
-    server = masters.Serving(master)
+    server = serving(prepared.runtime, master)
     server.take_signals()
     lifecycle = Lifecycle(components(prepared, server, claude_code=claude_code))
     starter.take(master, lifecycle)
@@ -90,9 +90,14 @@ class Starter:
         await self._lifecycle.stop()
 
 
+def serving(runtime: Runtime, master: Master) -> masters.Serving:
+    """Return the component of the server of `master`."""
+    return masters.Serving(master, lambda: runtime.config.timeouts.drain, runtime.readiness)
+
+
 def data_plane(prepared: Prepared) -> DataPlane:
     """Return a data plane that follows the configuration."""
-    plane = DataPlane(prepared.upstreams)
+    plane = DataPlane(prepared.upstreams, prepared.runtime.readiness)
     follow(prepared.runtime, plane.take)
     return plane
 

@@ -14,7 +14,7 @@ from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 
 from neurolink_mitm.app.lifecycle import Lifecycle, components
-from neurolink_mitm.app.run import Stack, data_plane, trusted, watchers
+from neurolink_mitm.app.run import Stack, data_plane, serving, trusted, watchers
 from neurolink_mitm.app.wiring import DEFAULT_HOST, DEFAULT_PORT, Prepared, Settings, prepare
 from neurolink_mitm.config.apply import follow
 from neurolink_mitm.config.env_file import EnvFileError
@@ -63,7 +63,7 @@ class MitmScript:
         follow(prepared.runtime, lambda _: self._trust(prepared))
         self._prepared = prepared
         program = os.path.basename(sys.argv[0]) or self.name
-        server = masters.Serving(ctx.master)
+        server = serving(prepared.runtime, ctx.master)
         self._lifecycle = Lifecycle(components(prepared, server, program=program))
         plane, runtime = data_plane(prepared), prepared.runtime
         for addon in (PageToken(), plane, *self._stack(runtime), *watchers(runtime, plane)):

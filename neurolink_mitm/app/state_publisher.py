@@ -31,6 +31,7 @@ class StatePublisher:
 
     async def start(self) -> None:
         follow(self._runtime, lambda _: self.publish())
+        self._runtime.readiness.on_change.append(self.publish)
         await self._writing
 
     def publish(self) -> None:
@@ -71,6 +72,8 @@ def state_of(runtime: Runtime) -> ProxyState:
         host=runtime.host,
         strategy=runtime.pool.strategy,
         start_time=runtime.started_at,
+        phase=runtime.readiness.phase,
+        drain=runtime.config.timeouts.drain,
         fallback_chain=[
             {"provider": each.provider, "model": each.model}
             for each in runtime.config.routing.fallback_chain

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import logging
 import re
+from collections.abc import Callable
 from typing import ClassVar
 
 from mitmproxy.net.http import http1
@@ -123,6 +124,8 @@ class ClientConnection(Http1Server):
     )
     requests_this_turn = 0
     """Requests that began in this turn of the event loop."""
+    ends_soon: Callable[[], bool] = staticmethod(lambda: False)
+    """Whether the proxy is about to stop, so that the client asks its next request on another connection."""
     deferred = False
     """A request may be waiting for the next turn of the event loop."""
 
@@ -252,6 +255,8 @@ class ClientConnection(Http1Server):
         if status < 200 and status != 101:  # an interim response
             yield commands.SendData(self.conn, http1.assemble_response_head(response))
         else:
+            if self.ends_soon() and status != 101:
+                response.headers["connection"] = "close"
             yield from super().send(event)
 
     def _end_answer(self) -> CommandGenerator[None]:

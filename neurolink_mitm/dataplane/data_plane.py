@@ -17,6 +17,7 @@ from mitmproxy.proxy.layers import modes
 from mitmproxy.proxy.server import ConnectionHandler
 
 from neurolink_mitm.core.settings.values import Config
+from neurolink_mitm.core.status.readiness import Readiness
 from neurolink_mitm.dataplane import descriptors
 from neurolink_mitm.dataplane.body_memory import BodyMemory
 from neurolink_mitm.dataplane.client_reader import ClientReader
@@ -52,7 +53,8 @@ def _is_ours(client: Client) -> bool:
 class DataPlane:
     """Makes the layer of each client connection, and knows all of them."""
 
-    def __init__(self, upstreams: Upstreams) -> None:
+    def __init__(self, upstreams: Upstreams, readiness: Readiness | None = None) -> None:
+        self._readiness = readiness or Readiness()
         self._layers: WeakSet[FailoverLayer] = WeakSet()
         self.upstreams = upstreams
         self._body_memory = BodyMemory(self._bodies)
@@ -136,8 +138,12 @@ class DataPlane:
             issuers=self.upstreams.trust.issuers,
             leases=Leases(self.upstreams, handler, with_certificates=not lean),
         )
+        failover_layer.client_connection.ends_soon = self._is_draining
         self._layers.add(failover_layer)
         return failover_layer
+
+    def _is_draining(self) -> bool:
+        return self._readiness.phase == "draining"
 
     @property
     def busy(self) -> int:

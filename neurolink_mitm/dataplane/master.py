@@ -6,6 +6,7 @@ import asyncio
 import errno
 import signal
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -15,14 +16,15 @@ from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.master import Master
 from mitmproxy.proxy.server import ConnectionHandler
 
+from neurolink_mitm.core.status.readiness import Readiness
 from neurolink_mitm.dataplane.data_plane import layers_of
 from neurolink_mitm.dataplane.layer import FailoverLayer, Stop
 from neurolink_mitm.dataplane.lean import LeanMaster
 from neurolink_mitm.dataplane.modes import pool_mode
 from neurolink_mitm.dataplane.page_token import page_url, protect
 
-DRAIN = 30.0
-"""Seconds that streams in flight get to finish when the proxy stops."""
+NOTICE = 6.0
+"""Seconds for a balancer to notice that the proxy drains: three checks of HAProxy, which come every two."""
 CLOSE_LIMIT = 1.0
 """Seconds that the proxy waits for connections to close after that."""
 _POLL = 0.05
@@ -96,14 +98,18 @@ class Serving:
     The first signal ends the master, which stops all components. The second one ends streams at once.
     """
 
-    def __init__(self, master: Master, limit: float = DRAIN) -> None:
-        """`limit` is in seconds, like `DRAIN`."""
+    def __init__(
+        self, master: Master, limit: Callable[[], float], readiness: Readiness | None = None
+    ) -> None:
+        """`limit` returns the seconds that streams in flight get to finish."""
         self._master = master
         self._limit = limit
+        self._readiness = readiness or Readiness()
         self._hurry = asyncio.Event()
 
     async def start(self) -> None:
         self.take_signals()
+        self._readiness.serve()
 
     def take_signals(self) -> None:
         """Replace mitmproxy's and Python's signal handlers until the loop is closed."""
@@ -121,12 +127,15 @@ class Serving:
             self._master.shutdown()
 
     async def stop(self) -> None:
-        """Accept no more requests, wait for those in flight, and end the rest with an error."""
+        """Stop to accept once balancers send nothing, wait for requests in flight, and end the rest with an error."""
         if not self._master.should_exit.is_set():
             return  # only the script ends or is loaded anew; mitmproxy goes on
+        readiness, clock = self._readiness, time.monotonic
+        readiness.drain(clock())
+        await _until(lambda: self._hurry.is_set() or readiness.is_noticed(clock()), NOTICE)
         await close_server(self._master)
         await _tell_clients(self._master, Stop())
-        await _until(lambda: self._hurry.is_set() or not _busy(self._master), self._limit)
+        await _until(lambda: self._hurry.is_set() or not _busy(self._master), self._limit())
         if _busy(self._master):
             await _tell_clients(self._master, Stop(at_once=True))
             await _until(lambda: not _busy(self._master), CLOSE_LIMIT)

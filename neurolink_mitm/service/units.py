@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import plistlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,8 +11,13 @@ LABEL = "dev.neurolink.proxy"
 UNIT = "neurolink-proxy.service"
 THROTTLE = 5
 """Seconds between a crash and the next start."""
-STOP_LIMIT = 75
-"""Seconds until a proxy that stops is killed: streams get 30 of them, a refresh of a login as many."""
+REST = 45
+"""Seconds to stop beside `timeouts.drain`: a balancer notices, logins under refresh are written, files are flushed."""
+
+
+def stop_limit(drain: float) -> int:
+    """Return the seconds until a proxy that stops is killed; `drain` is `timeouts.drain`."""
+    return math.ceil(drain) + REST
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +29,8 @@ class Service:
     environment: Mapping[str, str] = field(default_factory=dict)
     log: str = "/dev/null"
     """File for the output under launchd; systemd has its journal."""
+    drain: float = 30.0
+    """`timeouts.drain`, in seconds."""
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -39,7 +47,7 @@ def plist(service: Service) -> bytes:
             "RunAtLoad": True,
             "KeepAlive": {"SuccessfulExit": False},
             "ThrottleInterval": THROTTLE,
-            "ExitTimeOut": STOP_LIMIT,
+            "ExitTimeOut": stop_limit(service.drain),
             "Umask": 0o077,
             "StandardOutPath": service.log,
             "StandardErrorPath": service.log,
@@ -87,7 +95,7 @@ def unit(service: Service) -> str:
         start=_command(service.command),
         put_back=_command((*service.program, "proxy", "guard")),
         throttle=THROTTLE,
-        stop_limit=STOP_LIMIT,
+        stop_limit=stop_limit(service.drain),
     )
 
 

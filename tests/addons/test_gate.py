@@ -14,6 +14,7 @@ from neurolink_mitm.addons.local_api import LocalApi
 from neurolink_mitm.addons.route import Route
 from neurolink_mitm.core.auth.client_keys import ClientKey, digest
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.listen import Listen
 from neurolink_mitm.core.settings.values import Clients, Config
 from neurolink_mitm.dataplane.hooks import exchange_of
 from neurolink_mitm.ports import Runtime
@@ -55,7 +56,7 @@ async def test_a_flow_without_record_is_not_admitted() -> None:
     assert exchange_of(flow) is None
 
 
-@pytest.mark.parametrize("path", ["/health", "/status", "/v1/models", "/", "/elsewhere"])
+@pytest.mark.parametrize("path", ["/status", "/v1/models", "/", "/elsewhere"])
 async def test_while_the_check_breaks_nobody_is_admitted(path: str) -> None:
     flow = make_flow("GET", path, {"host": "desk", "authorization": "Bearer mine"})
     assert not record(await stacked(make_runtime(names=BrokenNames()), flow)).admitted
@@ -96,10 +97,17 @@ def test_whoever_names_this_machine_gets_in(host: str) -> None:
 @pytest.mark.parametrize(
     "host", ["evil.example", "127.0.0.1.evil.example:55669", "192.168.1.7", ""]
 )
-@pytest.mark.parametrize("path", ["/health", "/status", "/v1/messages", "/"])
+@pytest.mark.parametrize("path", ["/healthy", "/status", "/v1/messages", "/"])
 def test_whoever_names_another_host_stays_out(path: str, host: str) -> None:
     flow = asked(make_runtime(), make_flow("GET", path, {"host": host}))
     assert refusal(flow) == (403, "permission_error")
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/ready?x"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_balancer_asks_by_any_host_and_without_a_key(method: str, path: str) -> None:
+    flow = make_flow(method, path, {"host": "10.1.2.3:80"})
+    assert asked(make_runtime(config=KEYS), flow).response is None
 
 
 def test_whoever_names_no_host_stays_out() -> None:
@@ -126,11 +134,15 @@ def test_a_page_of_our_own_gets_in() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "host"),
-    [({"host": "192.168.1.7"}, "192.168.1.7:1"), ({"names": frozenset({"desk"})}, "desk:1")],
-    ids=["bound", "name"],
+    [
+        ({"host": "192.168.1.7"}, "192.168.1.7:1"),
+        ({"names": frozenset({"desk"})}, "desk:1"),
+        ({"config": Config(listen=Listen(hosts=("pool.example",)))}, "Pool.example.:1"),
+    ],
+    ids=["bound", "name", "listed"],
 )
 def test_the_runtime_says_what_else_is_ours(changes: dict[str, object], host: str) -> None:
-    flow = make_flow("GET", "/health", {"host": host})
+    flow = make_flow("HEAD", "/", {"host": host})
     assert asked(make_runtime(**changes), flow).response is None
 
 

@@ -260,6 +260,19 @@ def test_the_root_says_what_this_is() -> None:
     }
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_ready_while_it_serves(method: str) -> None:
+    runtime = make_runtime()
+    for phase, code in (("starting", 503), ("ready", 200), ("draining", 503)):
+        flow = asked(make_flow(method, "/ready"), runtime)
+        assert flow.response is not None
+        assert flow.response.status_code == code
+        assert flow.response.headers["cache-control"] == "no-store"
+        if method == "GET":
+            assert document(flow) == {"status": phase}
+        (runtime.readiness.serve if phase == "starting" else lambda: runtime.readiness.drain(0))()
+
+
 @pytest.mark.parametrize("path", ["/", "/health"])
 def test_head_gets_the_headers_of_a_get_and_no_body(path: str) -> None:
     get, head = asked(make_flow("GET", path)).response, asked(make_flow("HEAD", path)).response
@@ -274,6 +287,7 @@ def test_head_gets_the_headers_of_a_get_and_no_body(path: str) -> None:
     ("method", "path", "allowed"),
     [
         ("POST", "/health", "GET, HEAD"),
+        ("POST", "/ready", "GET, HEAD"),
         ("DELETE", "/admin/reset", "POST"),
         ("OPTIONS", "/status?explain", "GET, HEAD"),
         ("PUT", "/metrics", "GET, HEAD"),

@@ -156,7 +156,7 @@ class Proxy:
     async def _main(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.runtime.upstreams = upstreams = Upstreams(UpstreamTrust())
-        self.plane = DataPlane(upstreams)
+        self.plane = DataPlane(upstreams, self.runtime.readiness)
         self.plane.take(self.config)
         trust = {"ssl_verify_upstream_trusted_ca": str(self.trusted)} if self.trusted else {}
         self.master = masters.make_master(
@@ -171,7 +171,7 @@ class Proxy:
             },
         )
         await self.master.run()
-        await masters.Serving(self.master, self.drain).stop()
+        await masters.Serving(self.master, lambda: self.drain, self.runtime.readiness).stop()
 
     def ready(self) -> None:
         self.runtime.port = masters.listening_port(self.master)
@@ -183,6 +183,7 @@ class _Ready:
         self._proxy = proxy
 
     def running(self) -> None:
+        self._proxy.runtime.readiness.serve()
         self._proxy.ready()
 
 

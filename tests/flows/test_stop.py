@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from mitmproxy import http
 
+from neurolink_mitm.core.status.readiness import REFUSALS
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
@@ -167,3 +168,28 @@ def test_a_client_that_keeps_its_connection_is_hung_up_on_after_its_answer(
         assert read_to_end(idle) == b""
         assert proxy.busy == 1
     assert body_of(answer) == sandbox.requests[1].answer
+
+
+def ask_ready(proxy: Proxy, version: str = "1.0") -> bytes:
+    """As HAProxy's `option httpchk GET /ready` does, which has no `Host`."""
+    with connect(proxy) as balancer:
+        balancer.sendall(f"GET /ready HTTP/{version}\r\n\r\n".encode())
+        return read_to_end(balancer)
+
+
+def test_a_balancer_notices_before_connections_are_refused(sandbox: SandboxServer) -> None:
+    with Proxy([account("a", sandbox.url)], drain=LIMIT) as proxy:
+        assert ask_ready(proxy).startswith(b"HTTP/1.1 200")
+        with connect(proxy) as client, connect(proxy) as later:
+            proxy.loop.call_soon_threadsafe(proxy.master.shutdown)
+            wait_until(lambda: proxy.runtime.readiness.phase == "draining", "it drains")
+            for each in (client, later):
+                each.sendall(raw_request())
+                answer = read_to_end(each)
+                assert answer.startswith(b"HTTP/1.1 200")
+                assert b"\r\nconnection: close\r\n" in answer.lower()
+            for _ in range(REFUSALS):
+                answer = ask_ready(proxy)
+                assert answer.startswith(b"HTTP/1.1 503")
+                assert body_of(answer) == b'{"status":"draining"}'
+    assert len(proxy.rows.requests) == 2

@@ -3,13 +3,14 @@ from __future__ import annotations
 import plistlib
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.service.units import LABEL, UNIT, Service, plist, unit
+from neurolink_mitm.service.units import LABEL, UNIT, Service, plist, stop_limit, unit
 
 SERVICE = Service(
     program=("/opt/my venv/bin/python", "-m", "neurolink_mitm.cli"),
@@ -33,6 +34,12 @@ def test_launchd_starts_it_at_login_and_after_a_crash() -> None:
     assert (read["RunAtLoad"], read["KeepAlive"]) == (True, {"SuccessfulExit": False})
     assert read["ThrottleInterval"] == 5
     assert read["StandardErrorPath"] == SERVICE.log
+
+
+def test_streams_get_their_time_to_finish() -> None:
+    patient = replace(SERVICE, drain=900)
+    assert plistlib.loads(plist(patient))["ExitTimeOut"] == stop_limit(900) > 900
+    assert value(unit(patient), "TimeoutStopSec") == str(stop_limit(900))
 
 
 @given(TEXTS.filter(lambda text: text.isprintable()))

@@ -20,6 +20,7 @@ from neurolink_mitm.cli.ui import http_client
 from neurolink_mitm.cli.ui.options import listen_options
 from neurolink_mitm.cli.ui.running import choose
 from neurolink_mitm.core.logs.rows import iso
+from neurolink_mitm.core.settings.values import Timeouts
 from neurolink_mitm.service.units import Service
 
 START = "--- started "
@@ -69,7 +70,19 @@ def start_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def service(home: Home, options: ServiceOptions) -> Service:
     """Return the proxy as a service manager has to start it."""
     environment = {name: os.environ[name] for name in HAND_ON if os.environ.get(name)}
-    return Service(PROGRAM, options.arguments, environment, str(home.logs / "service.log"))
+    log, drain = str(home.logs / "service.log"), _drain(options.config or home.config)
+    return Service(PROGRAM, options.arguments, environment, log, drain)
+
+
+def _drain(config: Path) -> float:
+    """Return `timeouts.drain`; the default of a configuration that can't be read, which the start refuses."""
+    from neurolink_mitm.config.file import load
+    from neurolink_mitm.core.settings.errors import ConfigError
+
+    try:
+        return load(config, os.environ, required=False).config.timeouts.drain
+    except ConfigError:
+        return Timeouts().drain
 
 
 def serving(home: Home) -> ProxyState | None:

@@ -13,7 +13,7 @@ from neurolink_mitm.adapters.state_file import ProxyState, is_running
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.ui.options import port_option
 from neurolink_mitm.cli.ui.running import listed, named, running_state, running_states
-from neurolink_mitm.service.units import STOP_LIMIT
+from neurolink_mitm.service.units import stop_limit
 
 
 @click.command("stop")
@@ -47,7 +47,7 @@ def stop(states: Iterable[ProxyState]) -> None:
     for state in states:
         tell_to_stop(state.pid)
     for state in states:
-        wait_for_end(state.pid, state.pid_started)
+        wait_for_end(state.pid, state.pid_started, state.drain)
         click.echo(f"stopped ({named(state)})")
 
 
@@ -63,14 +63,18 @@ def tell_to_stop(pid: int) -> None:
         )
 
 
-def wait_for_end(pid: int, started: float) -> None:
-    """Wait until a proxy that was told to stop has ended."""
-    deadline = time.monotonic() + STOP_LIMIT
-    waiting = False
+def wait_for_end(pid: int, started: float, drain: float) -> None:
+    """Wait until a proxy that was told to stop has ended; `drain` is its `timeouts.drain`."""
+    limit = stop_limit(drain)
+    began, waiting = time.monotonic(), False
     while is_running(pid, started):
-        if time.monotonic() > deadline:
-            fail(f"process {pid} did not stop within {STOP_LIMIT:.0f} s", FAILED)
-        if not waiting and time.monotonic() > deadline - STOP_LIMIT + 1:
+        waited = time.monotonic() - began
+        if waited > limit:
+            fail(f"process {pid} did not stop within {limit} s", FAILED)
+        if not waiting and waited > 1:
             waiting = True
-            click.echo("waiting for streams under way to finish …", err=True)
+            click.echo(
+                f"waiting for streams under way to finish, at most {drain:g} s (timeouts.drain) …",
+                err=True,
+            )
         time.sleep(0.05)

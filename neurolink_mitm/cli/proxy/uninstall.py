@@ -18,6 +18,7 @@ from neurolink_mitm.cli.proxy.telemetry import remove_all
 from neurolink_mitm.cli.ui.exits import FAILED, fail
 from neurolink_mitm.cli.ui.home import home
 from neurolink_mitm.cli.ui.terminal import confirm
+from neurolink_mitm.core.settings.values import Timeouts
 from neurolink_mitm.service.manager import ServiceError, find
 
 
@@ -66,13 +67,16 @@ def _remove_service() -> None:
 
 def _stop(place: Home) -> None:
     """Stop all proxies of this home: those of the state files, and those that changed Claude Code's settings."""
-    running = {each.pid: each.pid_started for each in StateFile(place.state).running()}
+    running: dict[int, tuple[float, float]] = {}
     with suppress(SettingsError):  # reported when the settings are put back
-        running |= {e.pid: e.pid_started for e in AllSettings(place).running()}
+        drain = Timeouts().drain
+        running = {e.pid: (e.pid_started, drain) for e in AllSettings(place).running()}
+    states = StateFile(place.state).running()
+    running |= {each.pid: (each.pid_started, each.drain) for each in states}
     for pid in running:
         tell_to_stop(pid)
-    for pid, started in running.items():
-        wait_for_end(pid, started)
+    for pid, (started, drain) in running.items():
+        wait_for_end(pid, started, drain)
         click.echo(f"proxy stopped (pid {pid})")
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from neurolink_mitm.core.auth.client_keys import ClientKey, digest
-from neurolink_mitm.core.auth.loopback import is_loopback
+from neurolink_mitm.core.auth.loopback import ipv6, is_loopback
 from neurolink_mitm.core.exchange import Reply
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.headers import Fields
@@ -29,22 +29,32 @@ SINGLE = frozenset(
 )
 """Headers that decide about access: of two, another program may read the other one."""
 
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+
 OWN_SITES = frozenset({"same-origin", "none"})
 """`none` is the user's own navigation. `same-site` is another port of this host, perhaps another user's."""
 
 
-def head_refusal(fields: Fields, *, bound: str, names: Collection[str] = ()) -> Reply | None:
+def head_refusal(
+    fields: Fields,
+    *,
+    bound: str,
+    names: Collection[str] = (),
+    hosts: Collection[str] = (),
+    any_host: bool = False,
+) -> Reply | None:
     """Return the reply to a request from a foreign page, by its `Host`, `Origin` and `Sec-Fetch-Site`; else None.
 
-    `bound` is the address that the proxy listens on, `names` are further names of this machine.
+    `bound` is the address that the proxy listens on, `names` are further names of this machine, and `hosts` those of
+    `listen.hosts`, of a balancer say, which may put another `Host` in place of the one that a page's `Origin` has.
     """
     if doubled := _doubled(fields):
         return Reply(400, "invalid_request_error", f"more than one {doubled} header")
-    host = headers.get(fields, b"host")
-    if host is None or not _is_ours(hostname(host), bound, names):
+    host = headers.get(fields, b"host") or ""
+    if not (any_host or _is_ours(name := hostname(host), bound, names) or name in hosts):
         return _forbidden(f"Host {host or '(none)'!r:.100} is no address of this proxy")
     origin = headers.get(fields, b"origin")
-    if origin is not None and _authority(origin) != host.strip().lower():
+    if origin is not None and not _is_own_origin(origin, host, hosts):
         return _forbidden(f"requests from pages of {origin!r:.100} are not served")
     site = headers.get(fields, b"sec-fetch-site")
     if site is not None and site.strip().lower() not in OWN_SITES:
@@ -119,7 +129,8 @@ def credential(fields: Fields) -> str | None:
 def _is_ours(host: str, bound: str, names: Collection[str]) -> bool:
     if not host:
         return False  # `bound` may be empty too
-    if is_loopback(host) or host == bound.lower() or host in names:
+    own = ipv6(bound) if ":" in bound else bound.lower()
+    if is_loopback(host) or host == own or host in names:
         return True
     if bound not in WILDCARDS:
         return False
@@ -131,16 +142,28 @@ def _is_ours(host: str, bound: str, names: Collection[str]) -> bool:
 
 
 def hostname(host: str) -> str:
-    """Return `host` without its port; empty if it is malformed."""
-    match = _HOST.fullmatch(host.lower())
-    return (match[1] or match[2]) if match else ""
-
-
-def _authority(url: str) -> str:
-    try:
-        return urlsplit(url).netloc.lower()
-    except ValueError:
+    """Return `host` without its port and a dot at the end, IPv6 in its short form; empty if it is malformed."""
+    match = _HOST.fullmatch(host.strip().lower())
+    if match is None:
         return ""
+    return ipv6(match[1]) if match[1] else match[2].removesuffix(".")
+
+
+def _is_own_origin(origin: str, host: str, hosts: Collection[str]) -> bool:
+    try:
+        parts = urlsplit(origin.strip().lower())
+    except ValueError:
+        return False
+    default = _DEFAULT_PORTS.get(parts.scheme)
+    if default is None or not (name := hostname(parts.netloc)):
+        return False
+    if name in hosts:
+        return True
+    return (name, _port(parts.netloc, default)) == (hostname(host), _port(host, default))
+
+
+def _port(authority: str, default: str) -> str:
+    return authority.strip().rpartition("]")[2].partition(":")[2] or default
 
 
 def _forbidden(message: str) -> Reply:

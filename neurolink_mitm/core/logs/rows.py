@@ -14,6 +14,7 @@ from neurolink_mitm.core.openai.api import Api
 from neurolink_mitm.core.pool.accounts import ANTHROPIC, Account
 from neurolink_mitm.core.redact.text import redact, short
 from neurolink_mitm.core.request.endpoints import MESSAGES
+from neurolink_mitm.core.request.routing import READY_PATH
 
 CLIENT_LEFT = Outcome.CANCELLED.value
 """The `errorType` of an attempt that the client left."""
@@ -226,7 +227,11 @@ def _provider(account: Account | None) -> str:
 
 def worth_a_row(exchange: Exchange) -> bool:
     """Tell whether a request is logged: probes and status pages are not, refused requests are."""
-    return exchange.kind is not Kind.LOCAL or exchange.outcome != "complete"
+    if exchange.kind is not Kind.LOCAL:
+        return True
+    # 503 is what a balancer is answered while the proxy drains
+    probe = exchange.status == 503 and exchange.path.partition("?")[0] == READY_PATH
+    return exchange.outcome != "complete" and not probe
 
 
 def iso(seconds: float) -> str:

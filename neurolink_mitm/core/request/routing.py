@@ -11,12 +11,14 @@ from neurolink_mitm.core.request import head as paths
 from neurolink_mitm.core.request.head import COUNT_TOKENS_PATH, MESSAGES_PATH
 
 METRICS_PATH = "/metrics"
+HEALTH_PATH = "/health"
+READY_PATH = "/ready"
 RESET_PATH = "/admin/reset"
 DASHBOARD_LINK_PATH = "/admin/dashboard-link"
 MODEL_PATH = "/v1/models/"
 """Before a model's name."""
 
-_PAGES = ("/", "/health", "/status", METRICS_PATH, "/v1/models")
+_PAGES = ("/", HEALTH_PATH, READY_PATH, "/status", METRICS_PATH, "/v1/models")
 NOT_PLAIN = Reply(
     404,
     "not_found_error",
@@ -31,7 +33,7 @@ LOCAL = frozenset(
         *(("POST", path) for path in (RESET_PATH, DASHBOARD_LINK_PATH)),
     }
 )
-OWN = frozenset({"/health", "/status", METRICS_PATH, RESET_PATH, DASHBOARD_LINK_PATH})
+OWN = frozenset({HEALTH_PATH, READY_PATH, "/status", METRICS_PATH, RESET_PATH, DASHBOARD_LINK_PATH})
 """Paths of the proxy's own; they are never forwarded, whatever the method."""
 
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 from urllib.parse import SplitResult, urlsplit
 
 from neurolink_mitm.core.auth.credentials import check_label, check_token
-from neurolink_mitm.core.auth.loopback import is_loopback
+from neurolink_mitm.core.auth.loopback import ipv6, is_loopback
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request.target import DIRECT, NO_PROXY_URL, Via
 from neurolink_mitm.core.settings.quiet import QuietHours
@@ -220,9 +220,12 @@ def _namespace(text: str) -> str:
 
 
 def _host_name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,253}", text):
-        raise ValueError("must be the name of a host, without scheme and port")
-    return text.lower()
+    name = text.lower().removesuffix(".")
+    if address := ipv6(name.removeprefix("[").removesuffix("]")):
+        return address
+    if not re.fullmatch(r"[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?", name):
+        raise ValueError("must be the name of a host, without scheme, port and wildcards")
+    return name
 
 
 def _fingerprint(text: str) -> str:

@@ -21,6 +21,7 @@ from neurolink_mitm.core.status.explain import explain as explain
 from neurolink_mitm.core.status.forecast import forecast_report
 from neurolink_mitm.core.status.held import held_report
 from neurolink_mitm.core.status.in_flight import InFlight, Shown, all_shown
+from neurolink_mitm.core.status.readiness import Readiness
 from neurolink_mitm.core.status.windows import windows_report
 
 
@@ -80,6 +81,8 @@ class Running(Protocol):
     def cluster(self) -> Reporting | None: ...
     @property
     def lag(self) -> Lag: ...
+    @property
+    def readiness(self) -> Readiness: ...
     @property
     def in_flight(self) -> InFlight: ...
     @property
@@ -154,6 +157,7 @@ def _begun(
     """Return the report without the forecast and the accounts."""
     return {
         "status": "running",
+        "phase": running.readiness.phase,
         "pid": running.pid,
         "host": running.host,
         "port": running.port,

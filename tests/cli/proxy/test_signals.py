@@ -16,7 +16,7 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.token_store import TokenStore
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.dataplane.master import DRAIN
+from neurolink_mitm.core.settings.values import Timeouts
 from neurolink_mitm.sandbox import Account, Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.cli.logins import settings
@@ -25,7 +25,7 @@ from tests.flows.harness import events
 from tests.flows.live import Streaming
 from tests.waiting import wait_until
 
-AT_ONCE = DRAIN / 2
+AT_ONCE = Timeouts().drain / 2
 """Seconds: less than it would wait for streams, more than a busy machine needs."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 

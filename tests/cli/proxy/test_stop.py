@@ -42,7 +42,7 @@ def test_stop_ends_it_and_leaves_nothing_behind(shell: Shell) -> None:
 def test_stop_gives_up_in_the_end(
     home: Path, deaf: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proxy_stop, "STOP_LIMIT", 0.2)
+    monkeypatch.setattr(proxy_stop, "stop_limit", lambda drain: 0.2)
     write_state(home, pid=deaf.pid, pid_started=process_start(deaf.pid))
     ended = neurolink("proxy", "stop")
     assert ended.exit_code == 1

@@ -30,11 +30,13 @@ def status(
     *,
     bound: str = "127.0.0.1",
     names: frozenset[str] = frozenset(),
+    hosts: tuple[str, ...] = (),
+    any_host: bool = False,
 ) -> int | None:
     """Of the refusal; None where there is none."""
     fields = [(b"Host", host.encode("latin-1"))] if host is not None else []
     fields += [(b"Origin", origin.encode("latin-1"))] if origin is not None else []
-    found = head_refusal(tuple(fields), bound=bound, names=names)
+    found = head_refusal(tuple(fields), bound=bound, names=names, hosts=hosts, any_host=any_host)
     assert found is None or found.error_type == "permission_error"
     return found.status if found else None
 
@@ -106,6 +108,39 @@ def test_bound_to_all_names_are_still_foreign(host: str, bound: str) -> None:
 )
 def test_names_of_this_machine_are_ours(host: str, expected: int | None) -> None:
     assert status(host, names=frozenset({"desk"})) == expected
+
+
+LISTED = ("pool.example.com", "2001:db8::7")
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "expected"),
+    [
+        ("pool.example.com", None, None),
+        ("POOL.example.com.:8443", None, None),
+        ("[2001:DB8:0::7]:1", None, None),
+        ("x.pool.example.com", None, 403),
+        ("pool.example.com.evil.example", None, 403),
+        ("pool.example.com", "https://pool.example.com", None),
+        ("pool.example.com:443", "https://Pool.example.com.", None),
+        ("replica-1.svc:55669", "https://pool.example.com", 403),
+        ("127.0.0.1:55669", "https://pool.example.com:8443", None),
+        ("pool.example.com", "https://evil.example", 403),
+        ("pool.example.com", "https://pool.example.com@evil.example", 403),
+        ("pool.example.com", "null", 403),
+        ("pool.example.com", "ftp://pool.example.com", 403),
+        ("pool.example.com", "https://[", 403),
+    ],
+)
+def test_listed_hosts_are_ours(host: str, origin: str | None, expected: int | None) -> None:
+    """A balancer may put its own `Host` in place of the one that the page's address has."""
+    assert status(host, origin, hosts=LISTED) == expected
+
+
+@pytest.mark.parametrize("host", [None, "", "10.1.2.3:80", "anything.example", "_", "a b"])
+def test_a_probe_has_any_host(host: str | None) -> None:
+    assert status(host, any_host=True) is None
+    assert status(host, "https://evil.example", any_host=True) == 403
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,8 @@ from neurolink_mitm.core.request.routing import is_as_taken, kind_of, not_served
         ("GET", "/v10/messages", Kind.FORWARD),
         ("POST", "/", Kind.FORWARD),
         ("POST", "/health", Kind.LOCAL),
+        ("HEAD", "/ready", Kind.LOCAL),
+        ("DELETE", "/ready?x", Kind.LOCAL),
         ("POST", "/admin/reset", Kind.LOCAL),
         ("GET", "/admin/reset", Kind.LOCAL),
         ("DELETE", "/admin/reset", Kind.LOCAL),

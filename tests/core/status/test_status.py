@@ -91,6 +91,7 @@ def test_the_report_of_a_new_proxy() -> None:
     runtime = make_runtime(config_path="/h/proxy-config.yaml", config_errors=("weight: odd",))
     assert reported(runtime, NOW + 2) == {
         "status": "running",
+        "phase": "starting",
         "pid": 4711,
         "host": "127.0.0.1",
         "port": 55669,
