@@ -6,7 +6,7 @@ ARGS ?=
 BIN = $(VENV)/bin
 export PYTHON
 
-.PHONY: help run test test-real check bench soak fuzz peers lock prices models clean runtime dev
+.PHONY: help run test test-real check bench soak fuzz peers lock dist prices models clean runtime dev
 
 help: ## what there is (this)
 	@echo "make TARGET [ARGS=\"…\"] [PYTHON=/path/to/python]"
@@ -53,16 +53,24 @@ dev:
 # One resolution for every platform and Python we support (markers choose), so that plain pip can
 # install it. Development first: the runtime's versions are then the very ones that were tested.
 # With extras: the pip of Python 3.11 refuses coverage[toml] where only coverage is locked.
-UV = .venv-lock/bin/uv
-LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+# The container images have one platform and one Python: their locks name what is in them, no more.
+COMPILE = .venv-lock/bin/uv pip compile --quiet --generate-hashes \
 	--no-strip-extras --no-emit-index-url --no-emit-find-links --no-emit-build-options \
-	--custom-compile-command "make lock" $(ARGS) pyproject.toml --group build
+	--custom-compile-command "make lock" $(ARGS) pyproject.toml
+LOCK = $(COMPILE) --universal --python-version 3.11 --group build
+LOCK_IMAGE = $(COMPILE) --python-platform linux --python-version 3.13 --extra cluster
 
 lock: ## lock dependencies anew, keeping versions that still fit; ARGS=--upgrade moves them
 	@python=$$(tools/find-python) && "$$python" -m venv .venv-lock
 	@.venv-lock/bin/python -m pip install -qq --disable-pip-version-check --upgrade uv
 	$(LOCK) --group dev --output-file requirements-dev.lock >/dev/null
 	$(LOCK) --constraints requirements-dev.lock --output-file requirements.lock >/dev/null
+	$(LOCK_IMAGE) --constraints requirements-dev.lock --output-file deploy/requirements-full.lock >/dev/null
+	$(LOCK_IMAGE) --constraints deploy/requirements-full.lock --excludes deploy/not-in-slim.txt \
+		--output-file deploy/requirements-slim.lock >/dev/null
+
+dist: dev ## build wheel and sdist of the last commit, the same bytes each time, with checksums and bills of materials
+	@$(BIN)/python tools/dist $(ARGS)
 
 prices: dev ## take over the prices of the LiteLLM that is locked
 	@$(BIN)/python tools/prices
