@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.config.apply import follow
+from neurolink_mitm.config.sources import Sources
 from neurolink_mitm.core.cluster.members import clean
 from neurolink_mitm.core.settings.cluster import Cluster
 from neurolink_mitm.core.settings.values import Config
@@ -19,53 +23,78 @@ if TYPE_CHECKING:
 
 NAME = "NEUROLINK_REPLICA"
 """The variable that names this replica; without it, it is called by host name and port."""
+logger = logging.getLogger("neurolink.cluster")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a replica is made from."""
+
+    settings: Cluster
+    network: Network | None
+    """Whom to trust, for Redis over TLS."""
 
 
 class ClusterSwitch:
     """The component that runs the replica of the configuration, if it has one."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, sources: Sources) -> None:
         self._runtime = runtime
-        self._wanted: Cluster | None = None
+        self._sources = sources
+        self._wanted: Wanted | None = None
+        self._running: Wanted | None = None
         self._replica: Replica | None = None
-        self._settings: Cluster | None = None
         self._started = False
         self._busy = asyncio.Lock()
-        self._switching: asyncio.Task[None] | None = None
+        self._switching: set[asyncio.Task[None]] = set()
 
     def configure(self, config: Config) -> None:
         """Take over the configuration; a running replica is ended, and begun anew by other settings."""
-        self._wanted = config.cluster
-        if self._started:
-            self._switching = asyncio.create_task(self._switch())
+        settings = config.cluster
+        tls = settings is not None and settings.url.reveal().startswith("rediss:")
+        network = self._sources.network if tls else None
+        self._wanted = Wanted(settings, network) if settings else None
+        if self._started and self._wanted != self._running:
+            task = asyncio.ensure_future(self._switch())
+            self._switching.add(task)
+            task.add_done_callback(self._switching.discard)
 
     async def start(self) -> None:
         self._started = True
         await self._switch()
+        if self._replica:
+            await self._replica.wait_for_reading()
 
     async def stop(self) -> None:
         self._started, self._wanted = False, None
         await self._switch()
 
     async def _switch(self) -> None:
+        """End the replica that runs and begin the one that is wanted; requests go on meanwhile."""
         async with self._busy:
-            if self._wanted == self._settings:
+            if self._wanted == self._running:
                 return
-            if self._replica:
-                await self._replica.stop()
-                self._replica = self._runtime.cluster = None
-            self._settings = self._wanted
-            if self._wanted:
-                self._replica = self._make(self._wanted)
-                await self._replica.start()
+            ended, self._replica, self._running = self._replica, None, self._wanted
+            if ended:
+                await ended.stop()
+                self._runtime.cluster = None
+            if self._running:
+                try:
+                    self._replica = self._make(self._running)
+                except Exception:
+                    logger.exception("this proxy is by itself: its part in the cluster can't begin")
+                    return
+                self._replica.begin()
 
-    def _make(self, settings: Cluster) -> Replica:
+    def _make(self, wanted: Wanted) -> Replica:
         from neurolink_mitm.cluster.link import Link
         from neurolink_mitm.cluster.replica import Replica
         from neurolink_mitm.cluster.view import Described, View
 
-        runtime = self._runtime
-        link, name = Link(settings.url, settings.namespace), clean(runtime.environ.get(NAME, ""))
+        runtime, settings, network = self._runtime, wanted.settings, wanted.network
+        context = (lambda: network.context) if network else None
+        link = Link(settings.url, settings.namespace, context)
+        name = clean(runtime.environ.get(NAME, ""))
         described = Described(runtime, name, socket.gethostname(), settings.namespace)
         replica = Replica(link, secrets.token_hex(8), described.describe)
         replica.share(feeds_of(replica, runtime, settings))
@@ -81,8 +110,8 @@ def feeds_of(replica: Replica, runtime: Runtime, settings: Cluster) -> list[Feed
     return []
 
 
-def set_cluster(runtime: Runtime) -> ClusterSwitch:
+def set_cluster(runtime: Runtime, sources: Sources) -> ClusterSwitch:
     """Return the component of the cluster, which follows the configuration."""
-    switch = ClusterSwitch(runtime)
+    switch = ClusterSwitch(runtime, sources)
     follow(runtime, switch.configure)
     return switch

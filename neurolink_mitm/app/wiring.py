@@ -120,7 +120,7 @@ def prepare(settings: Settings) -> Prepared:
     )  # fmt: skip
     if settings.accounts is None:  # the sandbox makes its accounts anew at each start
         state = *_state(runtime, home, clock), _refresher(runtime, store, sources, upstreams)
-        components = (*state, set_cluster(runtime), *components)
+        components = (*state, set_cluster(runtime, sources), *components)
     else:
         spending = Spending(home.spend, runtime.pool.budget, clock.now(), paid=False)
         runtime.spending = spending

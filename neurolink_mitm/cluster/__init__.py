@@ -5,7 +5,8 @@ Nothing of this is imported where the configuration has no cluster.
 
 - `replica`: the component: asks for news, reads all each second, writes what is new.
 - `feed`: what a kind of shared state has to do for that.
-- `link`: the connection, bounded in every way, behind the breaker.
+- `link`: the one door to Redis, bounded in every way, behind the breaker.
+- `connection`: one connection, for the door's pool and for `news`, which hears what replicas publish.
 - `seal`: hides logins from Redis, and signs all else that must not be made by others.
 - `view`: what a replica says of itself, and what it shows of the cluster; `look` is for commands, which are no replica.
 - `names`: the keys in Redis; what changes together there is one Lua script in `scripts`.

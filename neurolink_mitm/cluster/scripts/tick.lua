@@ -1,8 +1,8 @@
--- Once a second, of each replica: says that it is there, and returns who else is.
+-- Once a second, of each replica: says that it is there, publishes a beat, and returns who else is there.
 -- KEYS: members (hash: id -> JSON), alive (zset: id by last tick), epoch
 -- ARGV: id, JSON of this replica, seconds after which a replica is gone, a random epoch for a Redis that has none,
---       replicas that are returned at most, bytes of what one may say of itself
--- Returns: time (text of seconds), epoch, members as a flat list of id, JSON and last tick
+--       replicas that are returned at most, bytes of what one may say of itself, channel of news, beat
+-- Returns: time (text of seconds), epoch with the run of the server, members as a flat list of id, JSON and last tick
 local function own(key, kind)  -- a key of another type is none of ours, and would end every tick in an error
   local is = redis.call('TYPE', key).ok
   if is ~= kind and is ~= 'none' then redis.call('DEL', key) end
@@ -34,4 +34,8 @@ for n = 1, #alive, 2 do
     table.insert(members, alive[n + 1])
   end
 end
-return {string.format('%.6f', now), redis.call('GETRANGE', KEYS[3], 0, 199), members}
+-- a server that was started again may have forgotten the last seconds, and kept the epoch
+local info = redis.pcall('INFO', 'server')
+local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
+redis.call('PUBLISH', ARGV[7], cmsgpack.pack({'beat', ARGV[1], ARGV[8]}))
+return {string.format('%.6f', now), redis.call('GETRANGE', KEYS[3], 0, 199) .. '/' .. run, members}

@@ -1,0 +1,87 @@
+"""Hears what replicas publish, on a connection of its own, which is made again when it ends or falls silent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from neurolink_mitm.cluster.connection import BoundedConnection
+from neurolink_mitm.cluster.link import Link, text_of
+
+logger = logging.getLogger("neurolink.cluster")
+
+SILENCE = 3.0
+"""Seconds without news after which a connection is dead: each replica publishes a beat a second."""
+PAUSES = (0.2, 4.0)
+"""Seconds from one try to the next, at first and at most."""
+SLICE = 0.005
+"""Seconds of the event loop that news in a row may take."""
+TOLD_EVERY = 60.0
+"""Seconds between two log lines of what goes on failing."""
+
+
+class News:
+    """One subscription."""
+
+    def __init__(self, link: Link, take: Callable[[bytes], None]) -> None:
+        """`take` gets what is published, and does not raise."""
+        self.hearing = False
+        """Whether it is subscribed."""
+        self._link = link
+        self._take = take
+        self._again = asyncio.Event()
+        self._pause = PAUSES[0]
+        self._told_at: float | None = None
+
+    def retry(self) -> None:
+        """Subscribe without a pause: Redis is back."""
+        self._again.set()
+
+    async def hear(self) -> None:
+        """Hear until cancelled. What is missed meanwhile is made up for by the readings."""
+        while True:
+            try:
+                if not self._link.breaker.is_open:
+                    await self._subscribed()
+            except Exception as e:
+                self._tell(e)
+            finally:
+                self.hearing = False
+            self._again.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._again.wait(), self._pause)
+            self._pause = min(PAUSES[1], self._pause * 2)
+
+    async def _subscribed(self) -> None:
+        connection = self._link.connection()
+        try:
+            await connection.connect()
+            await connection.send_command("SUBSCRIBE", self._link.names.news)
+            await self._receive(connection)
+        finally:
+            await connection.disconnect()
+
+    async def _receive(self, connection: BoundedConnection) -> None:
+        since = time.monotonic()
+        while True:
+            match await connection.read_response(timeout=SILENCE):
+                case [b"message", _, bytes() as data]:
+                    self._take(data)
+                case [b"subscribe", *_]:
+                    self.hearing, self._pause, self._told_at = True, PAUSES[0], None
+                case None:
+                    raise TimeoutError(f"no beat for {SILENCE:.0f} s")
+            if time.monotonic() - since > SLICE:  # a flood would not let go of the loop
+                await asyncio.sleep(0)
+                since = time.monotonic()
+
+    def _tell(self, error: Exception) -> None:
+        now, away = time.monotonic(), self._link.breaker.is_open
+        if not away and (self._told_at is None or now - self._told_at > TOLD_EVERY):
+            self._told_at = now
+            logger.info(
+                "news of other replicas are not heard (%s): read each second", text_of(error)
+            )
