@@ -6,11 +6,11 @@ ARGS ?=
 BIN = $(VENV)/bin
 export PYTHON
 
-.PHONY: help run test test-real check bench soak fuzz peers lock dist prices models clean runtime dev
+.PHONY: help run test test-real check bench soak cluster-test fuzz peers lock dist prices models clean runtime dev
 
 help: ## what there is (this)
 	@echo "make TARGET [ARGS=\"…\"] [PYTHON=/path/to/python]"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
 
 run: runtime ## start the proxy; with no account yet, on the built-in sandbox
 	@$(BIN)/neurolink proxy start --sandbox-if-empty $(ARGS)
@@ -37,6 +37,9 @@ bench: dev ## measure against stock mitmdump, over TLS and from afar too; prints
 
 soak: dev ## two minutes of failing accounts and connections under load, over TLS; checks what is promised
 	@$(BIN)/python -m soak $(ARGS)
+
+cluster-test: dev ## three replicas with Redis and HAProxy: nine scenarios, counted at the upstream; ARGS="--only 1,5 --short"
+	@PATH="$$PATH:/usr/sbin" $(BIN)/python -m clustertest $(ARGS)
 
 fuzz: dev ## hostile and broken bytes for an hour; ARGS="--minutes 5 --only strangers" is shorter
 	@$(BIN)/python -m tools.fuzz --minutes 60 $(ARGS)
