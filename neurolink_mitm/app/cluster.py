@@ -107,7 +107,12 @@ def feeds_of(replica: Replica, runtime: Runtime, settings: Cluster) -> list[Feed
 
     Modules of `cluster` are imported here, where a cluster is wanted.
     """
-    return []
+    from neurolink_mitm.cluster.cooldowns import Cooldowns
+    from neurolink_mitm.cluster.state_store import SharedStateStore
+
+    store = SharedStateStore(runtime)
+    cooldowns = Cooldowns(replica, runtime, store)
+    return [cooldowns]
 
 
 def set_cluster(runtime: Runtime, sources: Sources) -> ClusterSwitch:

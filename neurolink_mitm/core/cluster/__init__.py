@@ -1,5 +1,6 @@
 """What replicas that act as one pool decide, without Redis: `breaker`, `offset`.
 
+- `cooldowns`: what two replicas know together of one cooldown.
 - `members`, `digests`, `report`: what they say of themselves, in what they differ, what is shown of it.
 
 The room of the same name asks Redis and applies what is decided here.

@@ -71,6 +71,8 @@ class AccountState:
     cooldowns: dict[str, Cooldown] = field(default_factory=dict)
     probes: dict[str, float] = field(default_factory=dict)
     """When the probe of a scope was sent: the first request after a cooldown."""
+    reserved: dict[str, float] = field(default_factory=dict)
+    """Until when the probe of a scope is another replica's; without a cluster there is none."""
     ramps: Ramps = field(default_factory=Ramps)
     answers: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_ANSWERS))
     """When upstream gave the latest good answers."""
@@ -107,13 +109,16 @@ class AccountState:
     ) -> float | None:
         """Return until when a probe's result is worth waiting for, if only that keeps `account` from serving."""
         began = [at for scope, at in self.probes.items() if covers(scope, model, endpoint)]
-        if not began or not all(0 <= now - at < PROBE_WAIT for at in began):
+        reserved = [
+            at for scope, at in self.reserved.items() if at > now and covers(scope, model, endpoint)
+        ]
+        if not (began or reserved) or not all(0 <= now - at < PROBE_WAIT for at in began):
             return None
         if self._unsuitable(account, model, claude_code, now) or self._cooling(
             model, endpoint, now
         ):
             return None
-        return min(began) + PROBE_WAIT
+        return min((*(at + PROBE_WAIT for at in began), *reserved))
 
     def load(self, now: float) -> int:
         """Return how many requests it has answered lately, or serves now: so many more can be sent at once."""
@@ -162,8 +167,11 @@ class AccountState:
         return None
 
     def _probed(self, model: str | None, endpoint: str, now: float) -> Ineligible | None:
-        for scope, cooldown in self._matching(model, endpoint) if self.probes else ():
-            if abs(now - self.probes.get(scope, -math.inf)) < PROBE_LEASE:
+        if not (self.probes or self.reserved):
+            return None
+        for scope, cooldown in self._matching(model, endpoint):
+            probed = abs(now - self.probes.get(scope, -math.inf)) < PROBE_LEASE
+            if probed or now < self.reserved.get(scope, now):
                 return Ineligible(
                     f"being tried again{_of(scope, cooldown)} after {cooldown.reason}", now + 1
                 )
@@ -192,6 +200,7 @@ class AccountState:
         moments = [cooldown.until for cooldown in self.cooldowns.values()]
         for at in self.probes.values():
             moments += (at - PROBE_LEASE, at + PROBE_LEASE)
+        moments += self.reserved.values()
         if account.expires_at is not None:
             moments.append(account.expires_at)
         if account.paused and account.paused.until is not None:
@@ -292,9 +301,25 @@ class AccountState:
         for readings in self.readings.values():
             readings.shift(by)
 
+    def take_cooldown(self, scope: str, cooldown: Cooldown | None, now: float) -> None:
+        """Take over a cooldown as another replica knows it; None where it was ended by a success there."""
+        self.reserved.pop(scope, None)
+        if cooldown:
+            self.cooldowns[scope] = cooldown
+        elif scope in self.cooldowns:
+            self._clear(scope)
+            self.ramps.begin(scope, now)
+
+    def tries_again(self, model: str | None, endpoint: str) -> list[str]:
+        """Return the scopes that a request sent now would probe."""
+        if not self.cooldowns:
+            return []
+        return [scope for scope, _ in self._matching(model, endpoint)]
+
     def _clear(self, scope: str) -> None:
         del self.cooldowns[scope]
         self.probes.pop(scope, None)
+        self.reserved.pop(scope, None)
 
     def _drop_old(self, now: float) -> None:
         """Clear old cooldowns of models: clients choose the names, so there is no end of them."""

@@ -19,6 +19,8 @@ DEFAULT_BASE = 1.0
 """Base of the back-off where upstream sends no Retry-After."""
 SLACK = 2.0
 """Clock differences up to this are ignored."""
+CLOSE = 0.05
+"""Seconds before a cooldown's end from which a request counts as the probe: replicas' clocks differ by that much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +62,15 @@ def after_failure(
     """Return the cooldown after the attempt sent at `sent_at` failed.
 
     It ends no earlier than before, but at `resets_at` at the latest, the reset of the window that is used up. An
-    attempt that was in flight when the cooldown began may lengthen it, but doesn't raise its level.
+    attempt that was sent before the end of the cooldown may lengthen it, but doesn't raise its level: it was in flight
+    when the cooldown began, or sent by a replica that had not heard of it.
     """
     if kind is CooldownKind.NONE:
         return cooldown
     if kind is CooldownKind.LONG:
         until = max(cooldown.until, now + LONG_COOLDOWN)
         return replace(cooldown, began=now, until=until, reason=reason, whole=True)
-    in_flight = cooldown.level > 0 and sent_at <= cooldown.began
+    in_flight = cooldown.level > 0 and sent_at <= max(cooldown.began, cooldown.until - CLOSE)
     level = cooldown.level - 1 if in_flight else cooldown.level
     until = max(cooldown.until, now + backoff_duration(base, level))
     whole = cooldown.whole and cooldown.cooling(now)

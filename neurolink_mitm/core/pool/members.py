@@ -43,6 +43,10 @@ class Members:
         states = ((target, self._states.get(target.key)) for target in targets)
         return [(target, state) for target, state in states if state]
 
+    def target(self, key: str) -> Account | None:
+        """Return the account or the fallback with this key, if there is one."""
+        return self._targets.get(key)
+
     def newest(self, account: Account) -> Account:
         """Return `account` with its present token, which may have been refreshed since it was chosen."""
         return self._targets.get(account.key, account)

@@ -125,6 +125,7 @@ class Pool(Choosing):
         if state := self._states.get(key):
             state.cooldowns.clear()
             state.probes.clear()
+            state.reserved.clear()
             state.ramps.by_scope.clear()
             self._touch(key)
 
@@ -140,13 +141,43 @@ class Pool(Choosing):
         return chosen
 
     def cool_again(self, key: str, persisted: PersistedState, now: float) -> None:
-        """Put back cooldowns that were reset, where there are no newer ones, unless the credential is another now."""
+        """Put back cooldowns that were reset, where there are no newer ones, unless the credential is another now.
+
+        They begin now: what began before the reset has ended for all replicas.
+        """
         state, account = self._states.get(key), self._targets.get(key)
         if state and account and persisted.credential == fingerprint(account.secret):
-            before = {scope: in_bounds(each, now) for scope, each in persisted.scopes.items()}
+            bounded = {scope: in_bounds(each, now) for scope, each in persisted.scopes.items()}
+            before = {scope: replace(each, began=now) for scope, each in bounded.items()}
             state.cooldowns |= before | state.cooldowns
             self._touch(key)
             self.changes += 1
+
+    def take_cooldowns(self, key: str, scopes: Mapping[str, Cooldown | None], now: float) -> None:
+        """Take over what other replicas know of an account's cooldowns; None ends one, as a success does."""
+        if state := self._states.get(key):
+            for scope, cooldown in scopes.items():
+                state.take_cooldown(scope, cooldown, now)
+            self._touch(key)
+            self.changes += 1
+
+    def tries_again(self, key: str, requirements: Requirements) -> list[str]:
+        """Return the scopes that a request sent to this account now would probe."""
+        state = self._states.get(key)
+        return state.tries_again(requirements.model, requirements.endpoint) if state else []
+
+    def reserve(self, key: str, scopes: Iterable[str], until: float) -> None:
+        """Leave the probe of these scopes to another replica, `until` then at most."""
+        if state := self._states.get(key):
+            state.reserved |= dict.fromkeys(scopes, until)
+            self._touch(key)
+
+    def release(self, key: str, scopes: Iterable[str]) -> None:
+        """End what `reserve` did."""
+        if state := self._states.get(key):
+            for scope in scopes:
+                state.reserved.pop(scope, None)
+            self._touch(key)
 
     def began(
         self, key: str, requirements: Requirements, now: float, *, moved: bool = False

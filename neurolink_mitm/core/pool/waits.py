@@ -23,7 +23,7 @@ class Waits:
     def touch(self, key: str) -> None:
         """Note that the state of an account has changed."""
         state = self._states.get(key)
-        if state and state.probes:
+        if state and (state.probes or state.reserved):
             self._probed.add(key)
         elif self._probed:
             self._probed.discard(key)

@@ -143,6 +143,17 @@ def test_the_first_request_of_the_next_window_escalates() -> None:
     assert (state.level, state.began, state.until) == (2, NOW + 2, NOW + 4)
 
 
+def test_a_request_of_a_replica_that_had_not_heard_of_it_escalates_nothing() -> None:
+    """It was sent while the cooldown ran, which a single process never does."""
+    state = limited(limited(Cooldown(), NOW, base=10), NOW + 1, sent_at=NOW + 0.5, base=10)
+    assert (state.level, state.began, state.until) == (1, NOW, NOW + 11)
+
+
+def test_the_probe_escalates_though_the_replica_s_clock_is_a_little_behind() -> None:
+    state = limited(limited(Cooldown(), NOW, base=10), NOW + 11, sent_at=NOW + 9.97)
+    assert state.level == 2
+
+
 def test_requests_in_flight_may_lengthen_it() -> None:
     """Upstream knows better now; at the same level."""
     state = limited(limited(Cooldown(), NOW, base=1), NOW + 1, sent_at=NOW - 1, base=60)
