@@ -108,11 +108,14 @@ def feeds_of(replica: Replica, runtime: Runtime, settings: Cluster) -> list[Feed
     Modules of `cluster` are imported here, where a cluster is wanted.
     """
     from neurolink_mitm.cluster.cooldowns import Cooldowns
+    from neurolink_mitm.cluster.sessions import Sessions
     from neurolink_mitm.cluster.state_store import SharedStateStore
 
     store = SharedStateStore(runtime)
-    cooldowns = Cooldowns(replica, runtime, store)
-    return [cooldowns]
+    return [
+        Cooldowns(replica, runtime, store),
+        Sessions(replica, runtime.pool, settings.namespace.encode()),
+    ]
 
 
 def set_cluster(runtime: Runtime, sources: Sources) -> ClusterSwitch:

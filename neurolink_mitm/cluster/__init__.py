@@ -9,6 +9,7 @@ Nothing of this is imported where the configuration has no cluster.
 - `connection`: one connection, for the door's pool and for `news`, which hears what replicas publish.
 - `seal`: hides logins from Redis, and signs all else that must not be made by others.
 - `cooldowns`: cooldowns, their levels and their end; `state_store` notices what changes about them here.
+- `sessions`: a feed: on which account a session is.
 - `view`: what a replica says of itself, and what it shows of the cluster; `look` is for commands, which are no replica.
 - `names`: the keys in Redis; what changes together there is one Lua script in `scripts`.
 """

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from neurolink_mitm.core.pool.families import family_of
+from neurolink_mitm.core.pool.selection import SelectionStrategy
 
 CAPACITY = 10_000
 """Sessions with a home account, counted once for each family; the least recently used one is dropped."""
@@ -20,6 +21,8 @@ LONGEST_NAME = 64
 
 Session = tuple[str, str]
 """A session and a family of models, or a model of none."""
+Name = Session | bytes
+"""What a session is kept by: itself, or its digest."""
 
 
 @lru_cache(maxsize=256)
@@ -29,7 +32,7 @@ def group_of(model: str | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
     """Where a session is: its `home`, and the account that served it `last`, at `used_at`."""
 
     home: str
@@ -43,26 +46,35 @@ class Affinity:
     def __init__(self, capacity: int = CAPACITY, lifetime: float = LIFETIME) -> None:
         self._capacity = capacity
         self._lifetime = lifetime
-        self._places: OrderedDict[Session, _Place] = OrderedDict()
+        self._places: OrderedDict[Name, Place] = OrderedDict()
+
+    @property
+    def size(self) -> int:
+        return len(self._places)
 
     def home(self, session: Session | None, now: float) -> str | None:
-        place = self._places.get(session) if session else None
-        return place.home if place and now - place.used_at < self._lifetime else None
+        place = self._place(session, now)
+        return place.home if place else None
 
     def accounts(self, session: Session | None, now: float) -> tuple[str, ...]:
         """Return the home of the session, and the account that stands in for it, where its cache is newest."""
-        if session is None or (place := self._places.get(session)) is None:
-            return ()
-        if now - place.used_at >= self._lifetime:
+        if (place := self._place(session, now)) is None:
             return ()
         return (place.home,) if place.home == place.last else (place.home, place.last)
+
+    def _place(self, session: Name | None, now: float) -> Place | None:
+        place = self._places.get(session) if session else None
+        return place if place and now - place.used_at < self._lifetime else None
 
     def served(self, session: Session | None, key: str, now: float, *, moves: bool = False) -> None:
         """Make the account that served the session its home, if it has none or `moves`; else its stand-in."""
         if session is None:
             return
         home = None if moves else self.home(session, now)
-        self._places[session] = _Place(home or key, key, now)
+        self._put(session, Place(home or key, key, now))
+
+    def _put(self, session: Name, place: Place) -> None:
+        self._places[session] = place
         self._places.move_to_end(session)
         if len(self._places) > self._capacity:
             self._places.popitem(last=False)
@@ -74,4 +86,8 @@ class Affinity:
             if not left:
                 del self._places[session]
             elif len(left) == 1:
-                self._places[session] = _Place(left[0], left[0], place.used_at)
+                self._places[session] = Place(left[0], left[0], place.used_at)
+
+    def placing(self, session: Session | None, strategy: SelectionStrategy) -> SelectionStrategy:
+        """Return the strategy that selects the account of a session without one."""
+        return strategy

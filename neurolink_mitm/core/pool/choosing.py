@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 from neurolink_mitm.core.cost.budget import Budget, is_paid
@@ -17,6 +17,12 @@ from neurolink_mitm.core.pool.waits import Waits
 
 NAMED = 10
 """Ineligible accounts whose reasons a choice has: rows of the log would grow with the pool."""
+
+AffinityMaker = Callable[[Affinity | None], Affinity]
+
+
+def _make_affinity(_: Affinity | None) -> Affinity:
+    return Affinity()
 
 
 class Choosing(Eligibility):
@@ -34,7 +40,8 @@ class Choosing(Eligibility):
     ) -> None:
         self.strategy = strategy
         self._strategy = STRATEGIES[strategy]()
-        self._affinity = Affinity() if affinity else None
+        self._make_affinity: AffinityMaker = _make_affinity
+        self._affinity = self._make_affinity(None) if affinity else None
         self._primary = primary
         super().__init__(accounts, fallbacks, budget)
         self._waits = Waits(self._states)
@@ -59,10 +66,20 @@ class Choosing(Eligibility):
             self.strategy = strategy
             self._strategy = STRATEGIES[strategy]()
         if affinity != (self._affinity is not None):
-            self._affinity = Affinity() if affinity else None
+            self._affinity = self._make_affinity(None) if affinity else None
         self._primary = primary
         self._ready.clear()
         self.on_change()
+
+    @property
+    def affinity(self) -> Affinity | None:
+        """None where sessions have no home."""
+        return self._affinity
+
+    def keep_sessions(self, make: AffinityMaker) -> None:
+        """Keep sessions by what `make` returns; it gets what they were kept by, None where they had no home."""
+        self._make_affinity = make
+        self._affinity = make(self._affinity) if self._affinity else None
 
     def choose(
         self,
@@ -137,6 +154,8 @@ class Choosing(Eligibility):
         if not left:
             return Choice(None, self.strategy, ineligible, others)
         home = self._home(requirements, ready, left, now, tried)
+        if home is None and self._affinity:
+            strategy = self._affinity.placing(session_of(requirements), strategy)
         if waits:
             chosen = home or self._waits.select(strategy, left, requirements, now)
             until = self._waits.full_until(chosen.key, requirements, now)

@@ -35,6 +35,10 @@ class Members:
     def targets(self) -> tuple[Account, ...]:
         return (*self.accounts, *self.fallbacks)
 
+    def has(self, key: str) -> bool:
+        """Return whether there is an account or a fallback of this key."""
+        return key in self._targets
+
     def account_state(self, key: str) -> AccountState:
         return self._states[key]
 
