@@ -108,12 +108,14 @@ def feeds_of(replica: Replica, runtime: Runtime, settings: Cluster) -> list[Feed
     Modules of `cluster` are imported here, where a cluster is wanted.
     """
     from neurolink_mitm.cluster.cooldowns import Cooldowns
+    from neurolink_mitm.cluster.limits import limit_feeds
     from neurolink_mitm.cluster.sessions import Sessions
     from neurolink_mitm.cluster.state_store import SharedStateStore
 
     store = SharedStateStore(runtime)
     return [
         Cooldowns(replica, runtime, store),
+        *limit_feeds(replica, runtime),
         Sessions(replica, runtime.pool, settings.namespace.encode()),
     ]
 

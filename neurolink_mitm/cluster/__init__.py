@@ -11,5 +11,6 @@ Nothing of this is imported where the configuration has no cluster.
 - `cooldowns`: cooldowns, their levels and their end; `state_store` notices what changes about them here.
 - `sessions`: a feed: on which account a session is.
 - `view`: what a replica says of itself, and what it shows of the cluster; `look` is for commands, which are no replica.
+- `limits`: the feeds of requests a minute and at once, of accounts and of clients.
 - `names`: the keys in Redis; what changes together there is one Lua script in `scripts`.
 """

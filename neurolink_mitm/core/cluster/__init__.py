@@ -1,4 +1,5 @@
-"""What replicas that act as one pool decide, without Redis: `breaker`, `offset`.
+"""What replicas that act as one pool decide, without Redis: `breaker`, `offset`, and limits: `rates` and
+`slots`, which `account_limits` has for one account.
 
 - `cooldowns`: what two replicas know together of one cooldown.
 - `members`, `digests`, `report`: what they say of themselves, in what they differ, what is shown of it.

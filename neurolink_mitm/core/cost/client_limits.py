@@ -7,6 +7,7 @@ A request is judged before it is sent, so the requests in flight may exceed the 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -15,6 +16,7 @@ from neurolink_mitm.core.cost.budget import Budget, Metering, metering_at, of_ca
 from neurolink_mitm.core.exchange import Exchange, Kind, Reply
 from neurolink_mitm.core.logs.reset_times import reset_time
 from neurolink_mitm.core.openai.api import Api
+from neurolink_mitm.core.pool.limits import Bucket
 from neurolink_mitm.core.pool.token_bucket import TokenBucket
 from neurolink_mitm.core.providers.models import served
 from neurolink_mitm.core.request.endpoints import COUNT_TOKENS
@@ -50,12 +52,19 @@ def model_not_allowed(key: ClientKey | None, model: str, routing: Routing) -> Re
     return Reply(404, "not_found_error", message)
 
 
+def own_bucket(key: ClientKey, rate: int, endpoint: str, now: float) -> Bucket:
+    """Return the rate limit of a client of this proxy alone."""
+    return TokenBucket.full(rate, now)
+
+
 @dataclass(slots=True)
 class ClientLimits:
     """Judges requests by the limits of their client."""
 
-    buckets: dict[str, TokenBucket] = field(default_factory=dict)
+    buckets: dict[str, Bucket] = field(default_factory=dict)
     """By the digest of the key, with the endpoint for what has limits of its own."""
+    new_bucket: Callable[[ClientKey, int, str, float], Bucket] = own_bucket
+    """Makes the bucket of a client: its key and rate, the endpoint (or empty), the time."""
 
     def refusal(self, exchange: Exchange, budget: Budget, now: float) -> Reply | None:
         """Return the reply to a request that its client may not make, by its head; count it if it may."""
@@ -72,8 +81,8 @@ class ClientLimits:
     def _over_rate(self, key: ClientKey, exchange: Exchange, now: float) -> Reply | None:
         if key.rate is None:
             return None
-        counting = exchange.kind is Kind.COUNT_TOKENS
-        bucket = self._bucket(key.digest + COUNT_TOKENS * counting, key.rate, now)
+        endpoint = COUNT_TOKENS if exchange.kind is Kind.COUNT_TOKENS else ""
+        bucket = self._bucket(key, key.rate, endpoint, now)
         wait = math.ceil(bucket.wait(now))
         if not wait:
             bucket.take(now)
@@ -82,10 +91,16 @@ class ClientLimits:
         message = f"The client {key.name!r} may send {rate}. Ask again in {wait} s."
         return Reply(429, "rate_limit_error", message, retry_after=wait)
 
-    def _bucket(self, name: str, rate: int, now: float) -> TokenBucket:
+    def make_by(self, new_bucket: Callable[[ClientKey, int, str, float], Bucket]) -> None:
+        """Have the buckets of all clients made by `new_bucket`. What was counted is forgotten."""
+        self.new_bucket = new_bucket
+        self.buckets.clear()
+
+    def _bucket(self, key: ClientKey, rate: int, endpoint: str, now: float) -> Bucket:
+        name = key.digest + endpoint
         bucket = self.buckets.pop(name, None)
         if bucket is None or bucket.rate != rate:
-            bucket = TokenBucket.full(rate, now)
+            bucket = self.new_bucket(key, rate, endpoint, now)
         self.buckets[name] = bucket  # the one used last is the last one
         if len(self.buckets) > MOST_BUCKETS:
             del self.buckets[next(iter(self.buckets))]

@@ -6,7 +6,8 @@
 - `choice.py`: what a request requires, and which account was chosen why.
 - `recovery.py`: when an account recovers by itself; `recoveries` of the pool asks it of all for a request.
 - `cooldown.py`: how long a cooldown lasts. Which failure asks for one is a table in `core/failover/errors.py`.
-- `account_state.py`: why an account is ineligible now: cooldowns by scope, probes, limits (`token_bucket.py`).
+- `account_state.py`: why an account is ineligible now: cooldowns by scope, probes, limits.
+- `limits.py`: how many requests a minute and at once an account takes (`token_bucket.py`).
 - `limit_headers.py`: how rate-limit headers are read. `windows.py`: the windows of a subscription among them;
   `families.py`: which models a window counts for.
 - `quota.py`: an account's quota as responses reported it. `limit_scope.py`: the subject of a 429.

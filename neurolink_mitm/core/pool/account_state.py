@@ -11,10 +11,10 @@ from neurolink_mitm.core.failover.errors import CooldownKind
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.cooldown import Cooldown, after_failure, after_success, shifted
 from neurolink_mitm.core.pool.limit_scope import WHOLE_ACCOUNT
+from neurolink_mitm.core.pool.limits import Limits, OwnLimits
 from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.ramp import LATELY, MAX_ANSWERS, PROBE_WAIT, Ramps
 from neurolink_mitm.core.pool.readings import Reading, Readings
-from neurolink_mitm.core.pool.token_bucket import TokenBucket
 from neurolink_mitm.core.request.endpoints import MESSAGES, covers, described, parts
 from neurolink_mitm.core.request.endpoints import scope as scope_at
 
@@ -79,7 +79,7 @@ class AccountState:
     tally: AccountTally = field(default_factory=AccountTally)
     quota: Quota | None = None
     in_flight: int = 0
-    bucket: TokenBucket | None = None
+    limits: Limits = field(default_factory=OwnLimits)
     readings: dict[str, Readings] = field(default_factory=dict)
     """What was used of each window in the last hour."""
 
@@ -97,6 +97,16 @@ class AccountState:
             or self._cooling(model, endpoint, now)
             or self._probed(model, endpoint, now)
             or self._busy(account, now)
+        )
+
+    def suits(
+        self, account: Account, model: str | None, claude_code: bool, now: float, endpoint: str
+    ) -> bool:
+        """Return whether `account` may serve such a request, were it not for its limits."""
+        return not (
+            self._unsuitable(account, model, claude_code, now)
+            or self._cooling(model, endpoint, now)
+            or self._probed(model, endpoint, now)
         )
 
     def probed_until(
@@ -183,14 +193,8 @@ class AccountState:
         return max((at for at in resets if at > now), default=None)
 
     def _busy(self, account: Account, now: float) -> Ineligible | None:
-        if account.max_concurrent and self.in_flight >= account.max_concurrent:
-            return Ineligible(f"at its {account.max_concurrent} requests at once", now + 1)
-        if account.rate_limit:
-            if self.bucket is None or self.bucket.rate != account.rate_limit:
-                self.bucket = TokenBucket.full(account.rate_limit, now)
-            if wait := self.bucket.wait(now):
-                return Ineligible(f"over its {account.rate_limit} requests a minute", now + wait)
-        return None
+        busy = self.limits.busy(account, self.in_flight, now)
+        return Ineligible(*busy) if busy else None
 
     def changes_at(self, account: Account, now: float) -> float:
         """Return the next time at which time alone may make `account` eligible or ineligible.
@@ -205,8 +209,7 @@ class AccountState:
             moments.append(account.expires_at)
         if account.paused and account.paused.until is not None:
             moments.append(account.paused.until)
-        if self.bucket and self.bucket.tokens < 1:
-            moments.append(self.bucket.next_token_at)
+        moments.append(self.limits.changes_at(now))
         return min((moment for moment in moments if moment >= now), default=math.inf)
 
     def _matching(self, model: str | None, endpoint: str) -> list[tuple[str, Cooldown]]:
@@ -237,8 +240,7 @@ class AccountState:
         self.tally.attempts += 1
         self.tally.last_attempt_at = now
         self.in_flight += 1
-        if self.bucket:
-            self.bucket.take(now)
+        self.limits.began(self.in_flight, now)
         for scope, _ in tries_again:
             self.probes[scope] = now
 
@@ -252,10 +254,8 @@ class AccountState:
         for scope, began_at in list(self.probes.items()):
             if began_at == sent_at:
                 del self.probes[scope]
-        if not sent:
-            self.tally.attempts -= 1
-            if self.bucket:
-                self.bucket.give_back()
+        self.tally.attempts -= not sent
+        self.limits.ended(self.in_flight, sent=sent)
 
     def succeeded(
         self, model: str | None, sent_at: float, now: float, endpoint: str = MESSAGES

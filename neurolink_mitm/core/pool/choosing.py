@@ -43,6 +43,8 @@ class Choosing(Eligibility):
         self._make_affinity: AffinityMaker = _make_affinity
         self._affinity = self._make_affinity(None) if affinity else None
         self._primary = primary
+        self.short: set[str] = set()
+        """Keys of accounts whose slots (`maxConcurrent`) other replicas have; empty where there are none."""
         super().__init__(accounts, fallbacks, budget)
         self._waits = Waits(self._states)
 
@@ -143,6 +145,41 @@ class Choosing(Eligibility):
         strategy: SelectionStrategy,
         *,
         waits: bool = False,
+    ) -> Choice:
+        choice = self._choice(requirements, now, tried, strategy, waits=waits)
+        for key in tuple(self.short):
+            self._ask_for_more(key, choice.account, requirements, now)
+        return choice
+
+    def _ask_for_more(
+        self, key: str, chosen: Account | None, requirements: Requirements, now: float
+    ) -> None:
+        """Have the account `key`, which is short of slots, get one if the request would have used it."""
+        account, state = self._targets.get(key), self._states.get(key)
+        if account not in self.accounts or state is None:
+            return
+        if chosen and self._after(account, chosen, now):
+            return
+        of = requirements
+        if state.suits(account, of.model, of.claude_code, now, of.endpoint):
+            state.limits.ask_for_more(account, state.in_flight, now)
+
+    def _after(self, account: Account, chosen: Account, now: float) -> bool:
+        """Return whether the strategy has `account` after `chosen`."""
+        candidates = [self._candidate(each, None) for each in (account, chosen)]
+        ranks = [self._strategy.verdict(candidate, now).rank or () for candidate in candidates]
+        if ranks[0] != ranks[1] or self.strategy == "round-robin":
+            return ranks[0] > ranks[1]
+        return self.accounts.index(account) > self.accounts.index(chosen)
+
+    def _choice(
+        self,
+        requirements: Requirements,
+        now: float,
+        tried: Collection[str],
+        strategy: SelectionStrategy,
+        *,
+        waits: bool,
     ) -> Choice:
         ready = self._ready.of(self._kind(requirements, now), now)
         ineligible = self._ineligible(ready.ineligible()[:NAMED], requirements, now)

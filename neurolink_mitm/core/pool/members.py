@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from neurolink_mitm.core.cost.budget import Budget, is_paid
 from neurolink_mitm.core.pool.account_state import AccountState
 from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.pool.limits import Limits, OwnLimits
 
 
 class Members:
@@ -18,6 +19,8 @@ class Members:
         self.budget = budget or Budget()
         self.on_change: Callable[[], object] = lambda: None
         """Called when another account may serve than before; it must not ask the pool at once."""
+        self.limits_of: Callable[[str], Limits] = lambda key: OwnLimits()
+        """Makes the limits of the account with this key."""
         self._take(accounts, fallbacks)
         self._states = {account.key: AccountState() for account in self.targets}
 

@@ -7,7 +7,7 @@ since the epoch.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from neurolink_mitm.core.pool.choice import CooldownResult, Requirements
 from neurolink_mitm.core.pool.choosing import Choosing
 from neurolink_mitm.core.pool.cooldown import Cooldown, in_bounds
 from neurolink_mitm.core.pool.limit_scope import Limit, limit_of, scope_of
+from neurolink_mitm.core.pool.limits import Limits
 from neurolink_mitm.core.pool.persisted import PersistedState, PersistedStates, fingerprint
 from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.readings import Reading, SavedReading, restored
@@ -81,7 +82,7 @@ class Pool(Choosing):
         for account in (*accounts, *fallbacks):
             old = before.pop(account.key, None)
             if old is None:
-                self._states[account.key] = AccountState()
+                self._states[account.key] = AccountState(limits=self.limits_of(account.key))
             elif old.secret != account.secret or (old.disabled and not account.disabled):
                 self.reset(account.key)
                 if not _is_same(old, account):
@@ -93,6 +94,19 @@ class Pool(Choosing):
             if self._affinity:
                 self._affinity.forget(key)
         self._take(accounts, fallbacks)
+
+    def limit_by(self, limits_of: Callable[[str], Limits]) -> None:
+        """Have the limits of all accounts made by `limits_of`, of later ones too; what was counted is forgotten."""
+        self.limits_of = limits_of
+        self.short.clear()
+        for key, state in self._states.items():
+            state.limits = limits_of(key)
+        self._touch_all()
+
+    def limits_changed(self, key: str) -> None:
+        """Note that replicas have used up or left something of an account's limits."""
+        if key in self._states:
+            super()._touch(key)
 
     def _forget_quota(self, key: str) -> None:
         self._quotas.pop(key, None)

@@ -14,6 +14,7 @@ from neurolink_mitm.core.pool.account_state import (
     Ineligible,
 )
 from neurolink_mitm.core.pool.cooldown import Cooldown
+from neurolink_mitm.core.pool.limits import OwnLimits
 from neurolink_mitm.core.pool.pauses import Pause, utc
 from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.token_bucket import TokenBucket
@@ -410,8 +411,8 @@ def test_nothing_changes_by_time_alone() -> None:
         (AccountState(probes={"*": NOW + 1000}), {}, NOW + 1000 - PROBE_LEASE),
         (AccountState(), {"expires_at": NOW + 7}, NOW + 7),
         (AccountState(), {"expires_at": NOW - 7}, math.inf),
-        (AccountState(bucket=TokenBucket(6, 0.5, NOW)), {"rate_limit": 6}, NOW + 5),
-        (AccountState(bucket=TokenBucket(6, 5.0, NOW - 1)), {"rate_limit": 6}, math.inf),
+        (AccountState(limits=OwnLimits(TokenBucket(6, 0.5, NOW))), {"rate_limit": 6}, NOW + 5),
+        (AccountState(limits=OwnLimits(TokenBucket(6, 5.0, NOW - 1))), {"rate_limit": 6}, math.inf),
     ],
     ids=["cooling", "was-cooling", "two-scopes", "probe", "probe-of-a-later-clock", "token-ends",
          "token-has-ended", "over-its-rate", "within-its-rate"],

@@ -1,0 +1,35 @@
+-- Adds to the theoretical arrival times (GCRA) of rate limits what a replica has sent, and returns them.
+-- KEYS: one string a limit: the arrival time, seconds of this server's clock
+-- ARGV: channel, id of the replica; of each limit: name, interval in seconds, seconds that its arrival time may be
+--       ahead at most, requests that were sent since the last time (negative: given back)
+-- Returns: of each limit the seconds that its arrival time is ahead, as text
+local clock = redis.call('TIME')
+local now = clock[1] + clock[2] / 1000000
+local answer, news = {}, {'rates', ARGV[2]}
+for n, key in ipairs(KEYS) do
+  local at = 4 * n - 1
+  local interval, most, sent = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  local is, before = redis.call('TYPE', key).ok, now
+  if is == 'string' then
+    before = tonumber(redis.call('GETRANGE', key, 0, 30)) or 0 / 0
+  elseif is ~= 'none' then
+    redis.call('DEL', key)
+    before = 0 / 0
+  end
+  local sound = before >= 0 and before <= now + most
+  if not sound then before = now + most end  -- none of ours, or the clock was set: fail towards less
+  local arrival = math.max(before, now)
+  if sent ~= 0 or not sound then
+    arrival = math.max(now, math.min(arrival + sent * interval, now + most))
+    redis.call('SET', key, string.format('%.6f', arrival), 'PX', math.ceil((arrival - now) * 1000) + 1000)
+  end
+  if sent ~= 0 then
+    table.insert(news, ARGV[at])
+    table.insert(news, string.format('%.6f', arrival))
+  end
+  table.insert(answer, string.format('%.6f', arrival - now))
+end
+if #news > 2 then
+  redis.call('PUBLISH', ARGV[1], cmsgpack.pack(news))
+end
+return answer
