@@ -77,6 +77,7 @@ class BoundedConnection(Connection):
     def __init__(self, *, context: MakeContext | None = None, **options: Any) -> None:
         super().__init__(**options)
         self._context = context
+        self.driver_info = None  # each connection would tell the server the library's version first
 
     async def connect(self) -> None:
         """Connect and log in within `CONNECT_LIMIT`. Raises redis-py's errors."""
