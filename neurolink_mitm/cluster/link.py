@@ -43,7 +43,7 @@ CONNECTIONS = 8
 """Connections of one replica at most, without that for news; more commands than that wait for one another."""
 AWAY = re.compile(
     r"\b(LOADING|READONLY|OOM|MISCONF|NOAUTH|WRONGPASS|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|NOREPLICAS"
-    r"|NOSCRIPT)\b"
+    r"|NOSCRIPT|Protocol error)\b"  # "Protocol error: unauthenticated multibulk length": a long command without login
 )
 """Codes of a server that serves no command of ours; in a script's error they stand within the text."""
 LONGEST_TEXT = 200
