@@ -17,12 +17,13 @@ class Relay:
         self._target = target
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self._open = asyncio.Event()
         self._refusing = False
 
     async def __aenter__(self) -> Self:
         self._open.set()
-        self._server = await asyncio.start_server(self._serve, HOST, self.port)
+        self._server = await asyncio.start_server(self._begin, HOST, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -30,6 +31,7 @@ class Relay:
         self.cut()
         if self._server:
             self._server.close()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
     def cut(self) -> None:
         """End all connections, and each new one at once."""
@@ -45,6 +47,11 @@ class Relay:
     def mend(self) -> None:
         self._refusing = False
         self._open.set()
+
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)

@@ -113,14 +113,13 @@ async def limits_of_a_client(running: Stage) -> list[Figure]:
     served = sum(not r.failed for r in results)
     capped = await _ask_until_refused(Clients(running.port, frugal), most=100)
     spent = sum(not r.failed for r in capped) * COST
-    # after a pause, a client may send a minute's requests at once
-    allowed = CLIENT_RATE * (1 + seconds / 60)
+    rate = CLIENT_RATE * seconds / 60
     return [
         within(
             f"a client's rate {CLIENT_RATE}: served in {seconds:.0f} s",
             served,
-            allowed * 0.9,
-            allowed * 1.05,
+            rate * 0.9,
+            rate + CLIENT_RATE,
         ),
         Figure(
             f"a client's daily-cap-usd {CLIENT_CAP}: spent",

@@ -19,15 +19,17 @@ async def run(scale: Scale) -> list[Figure]:
         return figures + await act(running, scale, frozen=True)
 
 
-async def act(running: Stage, scale: Scale, *, frozen: bool = False) -> list[Figure]:
-    """Cut replica 1 off, limit account `a` meanwhile, mend; the frozen way, its connections stay open."""
+async def act(
+    running: Stage, scale: Scale, *, frozen: bool = False, account: str = "a"
+) -> list[Figure]:
+    """Cut replica 1 off, limit an account meanwhile, mend; the frozen way, its connections stay open."""
     relay, how = running.relays[1], "frozen" if frozen else "cut"
     relay.freeze() if frozen else relay.cut()
     await asyncio.sleep(0.5)
     await running.upstream.reset()
     load = asyncio.create_task(running.clients.steady(scale.rate / 2, scale.phase))
     await asyncio.sleep(1.0)
-    await running.upstream.set(a={"retry_after": _RETRY_AFTER})
+    await running.upstream.set(**{account: {"retry_after": _RETRY_AFTER}})
     results = await load
     arrivals = [a for a in await running.upstream.arrivals() if a.status == 429]
     first = {r: min((a.answered for a in arrivals if a.replica == r), default=0) for r in range(3)}
@@ -38,8 +40,8 @@ async def act(running: Stage, scale: Scale, *, frozen: bool = False) -> list[Fig
     ]  # fmt: skip
     relay.mend()
     await asyncio.sleep(4.0)
-    known = await account_of(running.replicas, "a")
-    await running.upstream.set(a={"retry_after": None})
+    known = await account_of(running.replicas, account)
+    await running.upstream.set(**{account: {"retry_after": None}})
     ends = [each["coolingUntil"] for each in known if each["cooling"]]
     return [
         exactly(f"{how}: failed of {len(results)}", sum(r.failed for r in results), 0),

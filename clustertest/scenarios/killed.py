@@ -32,8 +32,6 @@ async def act(running: Stage, scale: Scale) -> list[Figure]:
     broken = {r.number for r in first if r.failed}
     its_own = {number for number, replica in replica_of.items() if replica == killed.number}
     again = await asyncio.gather(*(running.clients.ask(s) for s in sessions))
-    await killed.start()
-    await running.until_balanced()
     return [
         at_least("streams of the killed replica", len(its_own), 1),
         exactly("streams of it that ended", len(broken & its_own), len(its_own)),

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from clustertest.figures import Figure, Scale, at_least, at_most, exactly, reported
-from clustertest.load import Latency, Result, latency, new_session
+from clustertest.load import Latency, Result, latency
 from clustertest.replicas import Pool, account_of
 from clustertest.stage import REPLICAS, Stage, stage
 
@@ -50,11 +50,12 @@ async def act(running: Stage, scale: Scale) -> list[Figure]:
 
 
 async def _limit(running: Stage) -> None:
-    """Let account `b` have a cooldown of ten minutes: `a` is limited for a second, and so is `b` at its turn."""
+    """Let account `b` have a cooldown of ten minutes: `a` is limited for a second, so that `b` is asked."""
     await running.upstream.set(a={"retry_after": 1}, b={"retry_after": 600})
-    await running.clients.ask(new_session())
+    await running.clients.steady(20, 0.6)
     await running.upstream.set(a={"retry_after": None}, b={"retry_after": None})
-    await running.clients.steady(10, 3)
+    await asyncio.sleep(1.0)
+    await running.clients.steady(20, 1)
 
 
 async def _load(running: Stage, scale: Scale) -> list[Result]:

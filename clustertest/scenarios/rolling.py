@@ -7,7 +7,7 @@ import itertools
 from clustertest.figures import Figure, Scale, exactly, reported
 from clustertest.load import Result, latency, new_session
 from clustertest.replicas import Pool
-from clustertest.stage import Stage, stage
+from clustertest.stage import REPLICAS, Stage, stage
 
 POOL = Pool(logins=dict.fromkeys("abcd", 36_000.0), routing={"strategy": "round-robin"})
 _EVENTS = 40
@@ -18,15 +18,15 @@ async def run(scale: Scale) -> list[Figure]:
         return await act(running, scale)
 
 
-async def act(running: Stage, scale: Scale) -> list[Figure]:
-    """Restart all replicas in turn, under streams of 2 or 6 s that begin all the time, and short requests."""
+async def act(running: Stage, scale: Scale, replicas: int = REPLICAS) -> list[Figure]:
+    """Restart replicas in turn, under streams of 2 or 6 s that begin all the time, and short requests."""
     over = asyncio.Event()
     pause = 0.05 if scale.short else 0.15
     streams = asyncio.create_task(_until(over, running, 5 if scale.short else 15, pause))
     requests = asyncio.create_task(_until(over, running, scale.rate / 3, 0.0))
     await asyncio.sleep(1.0)
     codes = []
-    for replica in running.replicas:
+    for replica in running.replicas[:replicas]:
         codes.append(await replica.drain())
         await replica.start()
         await running.until_balanced()
@@ -35,7 +35,7 @@ async def act(running: Stage, scale: Scale) -> list[Figure]:
     return [
         exactly(f"streams of {len(streamed)} that broke", sum(r.failed for r in streamed), 0),
         exactly(f"requests of {len(short)} that failed", sum(r.failed for r in short), 0),
-        Figure("exit codes", ", ".join(map(str, codes)), "0, 0, 0", codes == [0, 0, 0]),
+        Figure("exit codes", ", ".join(map(str, codes)), "0 each", not any(codes)),
         reported("short requests", str(latency(short))),
         *_why([*streamed, *short]),
     ]
