@@ -89,6 +89,7 @@ class ClusterSwitch:
     def _make(self, wanted: Wanted) -> Replica:
         from neurolink_mitm.cluster.link import Link
         from neurolink_mitm.cluster.replica import Replica
+        from neurolink_mitm.cluster.tallies import CountedByAll
         from neurolink_mitm.cluster.view import Described, View
 
         runtime, settings, network = self._runtime, wanted.settings, wanted.network
@@ -97,8 +98,9 @@ class ClusterSwitch:
         name = clean(runtime.environ.get(NAME, ""))
         described = Described(runtime, name, socket.gethostname(), settings.namespace)
         replica = Replica(link, secrets.token_hex(8), described.describe)
-        replica.share(feeds_of(replica, runtime, settings))
-        runtime.cluster = View(described, replica)
+        counted = CountedByAll(replica, runtime.pool)
+        replica.share([*feeds_of(replica, runtime, settings), counted])
+        runtime.cluster = View(described, replica, counted)
         return replica
 
 

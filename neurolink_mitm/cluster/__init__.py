@@ -10,7 +10,8 @@ Nothing of this is imported where the configuration has no cluster.
 - `seal`: hides logins from Redis, and signs all else that must not be made by others.
 - `cooldowns`: cooldowns, their levels and their end; `state_store` notices what changes about them here.
 - `sessions`: a feed: on which account a session is.
-- `view`: what a replica says of itself, and what it shows of the cluster; `look` is for commands, which are no replica.
+- `tallies`: what each has counted of each account.
+- `view`: what a replica says of itself, and what it shows of the cluster; `onlooker`: the same for commands.
 - `limits`: the feeds of requests a minute and at once, of accounts and of clients.
 - `names`: the keys in Redis; what changes together there is one Lua script in `scripts`.
 """

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
 
 from neurolink_mitm import __version__
 from neurolink_mitm.cluster.link import Link
 from neurolink_mitm.cluster.replica import Replica
-from neurolink_mitm.core.cluster.breaker import State
+from neurolink_mitm.cluster.tallies import CountedByAll
 from neurolink_mitm.core.cluster.digests import digests
 from neurolink_mitm.core.cluster.members import Member
 from neurolink_mitm.core.cluster.report import RedisState, cluster_report
@@ -41,6 +42,7 @@ class Described:
             version=__version__,
             mitmproxy=_mitmproxy_version(),
             pid=runtime.pid,
+            phase=runtime.readiness.phase,
             started_at=offset.to_server(runtime.started_at),
             in_flight=sum(1 for _ in runtime.in_flight),
             held=len(runtime.waiting.held),
@@ -51,6 +53,7 @@ class Described:
             rate_limits=totals.rate_limits,
             clock_skew=None if offset.seconds is None else -offset.seconds,
             lag_ms=None if replica.lag is None else replica.lag * 1000,
+            news_ms=None if replica.heard_after is None else replica.heard_after * 1000,
             redis_errors=replica.link.errors,
             dashboard=(dashboard.url if dashboard else None) or "",
             digests=self._digest(),
@@ -71,9 +74,10 @@ class Described:
 class View:
     """The cluster as addons and pages see it: the port `Cluster`."""
 
-    def __init__(self, described: Described, replica: Replica) -> None:
+    def __init__(self, described: Described, replica: Replica, counted: CountedByAll) -> None:
         self._described = described
         self._replica = replica
+        self._counted = counted
 
     @property
     def name(self) -> str:
@@ -82,16 +86,20 @@ class View:
     def report(self) -> Mapping[str, object]:
         replica = self._replica
         link = replica.link
-        return {
-            **cluster_report(
-                link.names.namespace,
-                replica.id,
-                redis_state(link, replica.lag, replica.read_at),
-                replica.members,
-                link.offset.to_ours,
-            ),
-            "replica": self.name,
-        }
+        state = replace(
+            redis_state(link, replica.lag, replica.read_at),
+            news=replica.heard_after,
+            failing=dict(replica.failing),
+        )
+        report = cluster_report(
+            link.names.namespace,
+            replica.id,
+            state,
+            replica.members,
+            link.offset.to_ours,
+            self._counted.rows(),
+        )
+        return {**report, "replica": self.name}
 
 
 def redis_state(link: Link, lag: float | None, read_at: float | None) -> RedisState:
@@ -99,7 +107,7 @@ def redis_state(link: Link, lag: float | None, read_at: float | None) -> RedisSt
     breaker, offset = link.breaker, link.offset.seconds
     since = time.time() - (time.monotonic() - (breaker.changed_at or link.began_at))
     return RedisState(
-        connected=breaker.state is State.CLOSED and read_at is not None,
+        connected=not breaker.is_open and read_at is not None,
         breaker=breaker.state.value,
         since=since,
         error=breaker.reason,

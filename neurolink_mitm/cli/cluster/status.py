@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -14,9 +14,6 @@ from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.ui.options import config_option, env_file_option, format_option
 from neurolink_mitm.cli.ui.running import running_status
 from neurolink_mitm.cli.ui.terminal import print_report
-
-if TYPE_CHECKING:  # slow to import
-    from neurolink_mitm.core.settings.cluster import Cluster
 
 Report = Mapping[str, Any]
 NO_CLUSTER = "the configuration has no cluster.url: this proxy is by itself"
@@ -37,7 +34,7 @@ def command(config: Path | None, env_file: Path | None, form: str) -> None:
     Example: neurolink cluster status --format json
     """
     report = _of_proxy() if config is None else None
-    report = report or _of_redis(_settings(config, env_file))
+    report = report or _of_redis(config, env_file)
     print_report(form, report, lambda: _text(report))
     if report["redis"]["state"] != "connected":
         raise SystemExit(FAILED)
@@ -49,18 +46,19 @@ def _of_proxy() -> Report | None:
     return report.get("cluster") if report else None
 
 
-def _settings(config: Path | None, env_file: Path | None) -> Cluster:
-    from neurolink_mitm.cli.ui.home import inputs
+def _of_redis(path: Path | None, env_file: Path | None) -> Report:
+    """Ask Redis, by the configuration alone: neither key nor logins are needed."""
+    from neurolink_mitm.cli.ui.home import configuration, network
 
-    return inputs(config, env_file).config.cluster or fail(NO_CLUSTER, USAGE)
-
-
-def _of_redis(settings: Cluster) -> Report:
+    config = configuration(path, env_file)
+    if config.cluster is None:
+        fail(NO_CLUSTER, USAGE)
     try:
-        from neurolink_mitm.cluster.look import look
+        from neurolink_mitm.cluster.onlooker import look
     except ImportError:
         fail(EXTRA, USAGE)
-    return asyncio.run(look(settings))
+    way = network(config, path)
+    return asyncio.run(look(config.cluster, lambda: way.context))
 
 
 def _text(report: Report) -> str:

@@ -26,10 +26,11 @@ PHASES = {"ready": GOOD, "starting": BUSY, "draining": BUSY}
 
 def cluster_view(report: Report, now: float) -> RenderableType:
     """Return the whole report: Redis, the replicas, and in what some differ."""
-    replicas = report.get("replicas") or ()
+    replicas, redis = report.get("replicas") or (), report.get("redis") or {}
     return Group(
         Text(f"namespace {printable(str(report.get('namespace')))}: {_totals(report, replicas)}"),
-        _redis_line(report.get("redis") or {}, now),
+        _redis_line(redis, now),
+        *_failing(redis),
         *([_table(replicas, now)] if replicas else ()),
         *_differences(replicas),
     )
@@ -45,6 +46,7 @@ def cluster_lines(report: Report | None, now: float) -> Iterator[Text]:
     redis = report.get("redis") or {}
     if redis.get("state") != "connected":
         yield _redis_line(redis, now)
+    yield from _failing(redis)
     yield from _differences(replicas)
 
 
@@ -86,6 +88,11 @@ def _redis_line(redis: Report, now: float) -> Text:
     return text if connected else text.append("; each replica goes on by what it knows")
 
 
+def _failing(redis: Report) -> Iterator[Text]:
+    for each in redis.get("failing") or ():
+        yield Text(printable(f"{each['kind']}: not shared ({each['reason']})"), style=BAD)
+
+
 def _skew(skew: float | None) -> str:
     if skew is None or abs(skew) <= SKEW:
         return ""
@@ -113,6 +120,7 @@ def _table(replicas: Sequence[Report], now: float) -> FittedTable:
         Column("version", texts("version"), drop_step=6),
         Column("mitmproxy", texts("mitmproxy"), drop_step=1),
         Column("Redis ms", [_number(each.get("lagMs")) for each in replicas], right=True, drop_step=7),
+        Column("news ms", [_number(each.get("newsMs")) for each in replicas], right=True, drop_step=3),
         Column("errors", [Text(str(each.get("redisErrors") or NONE)) for each in replicas], right=True, drop_step=3),
         Column("clock", [_clock(each.get("clockSkew")) for each in replicas], right=True, drop_step=8),
     )  # fmt: skip

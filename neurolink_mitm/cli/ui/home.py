@@ -56,10 +56,10 @@ def store() -> TokenStore:
     return open_store(home(), os.environ)
 
 
-def configuration(path: Path | None) -> Config:
+def configuration(path: Path | None, env_file: Path | None = None) -> Config:
     """Return the configuration in `path`, or in the home where no path is given."""
     with _faults_end_it():
-        return _load(path)
+        return _load(path, env_file)
 
 
 def configuration_or_default(path: Path | None) -> Config:
@@ -98,10 +98,10 @@ def inputs(path: Path | None = None, env_file: Path | None = None) -> Inputs:
     return read or fail_by_configuration(faults)
 
 
-def _load(path: Path | None) -> Config:
+def _load(path: Path | None, env_file: Path | None = None) -> Config:
     from neurolink_mitm.config.file import load
 
-    return load(path or home().config, environment(), required=path is not None).config
+    return load(path or home().config, environment(env_file), required=path is not None).config
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 
 - `cooldowns`: what two replicas know together of one cooldown.
 - `members`, `digests`, `report`: what they say of themselves, in what they differ, what is shown of it.
+- `tallies`: what they have counted of each account.
 - `sessions`, `rendezvous`: on which account a session is, by what all replicas write, or by its name alone.
 
 The room of the same name asks Redis and applies what is decided here.

@@ -47,6 +47,8 @@ class Member:
     """Seconds that its clock is ahead of Redis'."""
     lag_ms: float | None = None
     """Milliseconds that Redis takes to answer it."""
+    news_ms: float | None = None
+    """Milliseconds until it hears what is published."""
     redis_errors: int = 0
     dashboard: str = ""
     """The address of its pages, for those on its machine."""
@@ -135,6 +137,7 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "rate_limits": _count,
     "clock_skew": _number,
     "lag_ms": _number,
+    "news_ms": _number,
     "redis_errors": _count,
     "dashboard": _url,
     "digests": _digests,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from neurolink_mitm.core.cluster.members import Member, differences, total
 from neurolink_mitm.core.logs.rows import iso
@@ -26,8 +26,12 @@ class RedisState:
     """Seconds that Redis took for its last answer; None before the first."""
     read_at: float | None = None
     """When all was last read; None before the first time."""
+    news: float | None = None
+    """Seconds until what a replica publishes is heard here; None before the first time."""
     clock_skew: float | None = None
     """Seconds that this machine's clock is ahead of Redis'."""
+    failing: Mapping[str, str] = field(default_factory=dict)
+    """Why a kind of state is not shared, while Redis is there."""
 
 
 def cluster_report(
@@ -36,8 +40,12 @@ def cluster_report(
     redis: RedisState,
     members: Mapping[str, Member],
     to_ours: Callable[[float], float],
+    accounts: Sequence[Row] = (),
 ) -> Row:
-    """Return the report of the replica with the id `replica`, or of a command, which is none."""
+    """Return the report of the replica with the id `replica`, or of a command, which is none.
+
+    `accounts` are what all replicas have counted of each.
+    """
     differs = differences(members)
     listed = sorted(members.items(), key=lambda each: (each[1].name, each[1].started_at, each[0]))
     own = members.get(replica or "")
@@ -49,7 +57,7 @@ def cluster_report(
             {"id": id_, "self": id_ == replica, **_member(each, differs[id_], to_ours)}
             for id_, each in listed
         ],
-        "stats": total(list(members.values())),
+        "stats": {**total(list(members.values())), "accounts": accounts},
     }
 
 
@@ -60,10 +68,16 @@ def _redis(redis: RedisState) -> Row:
         "since": iso(redis.since),
         "error": redis.error or None,
         "errors": redis.errors,
-        "lagMs": None if redis.lag is None else round(redis.lag * 1000, 1),
+        "lagMs": _ms(redis.lag),
+        "newsMs": _ms(redis.news),
         "readAt": None if redis.read_at is None else iso(redis.read_at),
         "clockSkew": None if redis.clock_skew is None else round(redis.clock_skew, 2),
+        "failing": [{"kind": kind, "reason": why} for kind, why in redis.failing.items()],
     }
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 1)
 
 
 def _member(member: Member, differs: list[str], to_ours: Callable[[float], float]) -> Row:
@@ -80,6 +94,7 @@ def _member(member: Member, differs: list[str], to_ours: Callable[[float], float
         "stats": total([member]),
         "clockSkew": None if member.clock_skew is None else round(member.clock_skew, 2),
         "lagMs": None if member.lag_ms is None else round(member.lag_ms, 1),
+        "newsMs": None if member.news_ms is None else round(member.news_ms, 1),
         "redisErrors": member.redis_errors,
         "dashboard": member.dashboard or None,
         "differs": differs,

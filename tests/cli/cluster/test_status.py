@@ -24,7 +24,7 @@ def status(*options: str) -> Result:
 
 def configured(home: Path, url: str) -> None:
     folder = home / ".neurolink"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)  # without a key: it needs none
     (folder / "proxy-config.yaml").write_text(f"version: 1\ncluster: {{url: '{url}'}}\n")
 
 

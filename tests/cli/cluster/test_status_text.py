@@ -84,3 +84,9 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     shown = captured.get()
     assert max(map(len, shown.splitlines())) <= width
     assert shown.count("ready") == 3
+
+
+def test_what_is_not_shared_though_redis_is_there() -> None:
+    redis = replace(FakeCluster().redis, failing={"sessions": "WRONGTYPE"})
+    assert "sessions: not shared (WRONGTYPE)" in text(report(redis=redis))
+    assert "sessions: not shared (WRONGTYPE)" in lines(report(redis=redis))

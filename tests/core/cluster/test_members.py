@@ -24,7 +24,7 @@ from neurolink_mitm.core.cluster.members import (
 )
 
 ALL_SET = Member(
-    "eu-1", "1.0", "12.2.3", 4711, 100.0, "draining", 3, 1, 10, 9, 8, 7, 6, -0.5, 1.2, 2,
+    "eu-1", "1.0", "12.2.3", 4711, 100.0, "draining", 3, 1, 10, 9, 8, 7, 6, -0.5, 1.2, 0.9, 2,
     "http://127.0.0.1:55670", {"routing": "ab12cd34"},
 )  # fmt: skip
 
