@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from neurolink_mitm.core.auth.client_keys import (
     parse_client_keys,
 )
 from neurolink_mitm.core.auth.credentials import check_label
+
+Change = Callable[[Mapping[str, ClientKey]], Mapping[str, ClientKey | None]]
 
 
 class ClientFileError(ValueError):
@@ -85,6 +87,23 @@ def revoke_client(path: Path, name: str) -> bool:
         if len(left) < len(clients):
             _write(path, left)
     return len(left) < len(clients)
+
+
+def replace_clients(path: Path, chosen: Change) -> None:
+    """Replace or remove (None) the clients that `chosen` returns for those there are.
+
+    Raises `ValueError`, `OSError`.
+    """
+    with locked(path):
+        clients = {client.name: client for client in _read_to_change(path)}
+        before = dict(clients)
+        for name, client in chosen(before).items():
+            if client is None:
+                clients.pop(name, None)
+            else:
+                clients[name] = client
+        if clients != before:
+            _write(path, clients.values())
 
 
 def _read_to_change(path: Path) -> tuple[ClientKey, ...]:

@@ -58,5 +58,17 @@ def resume(path: Path, key: str, now: float, check: Check = any_pause) -> Pause 
     return before
 
 
+def replace_pauses(
+    path: Path, chosen: Callable[[Mapping[str, Pause]], Mapping[str, Pause | None]], now: float
+) -> None:
+    """Replace or remove (None) the pauses that `chosen` returns for those there are. Raises as `pause` does."""
+    with locked(path):
+        before = read_pauses(path)
+        after = {**before, **chosen(before)}
+        if after != before:
+            lasting = {key: pause for key, pause in after.items() if pause is not None}
+            write_atomic(path, encode_pauses(lasting, now))
+
+
 def _lasting(pause: Pause | None, now: float) -> Pause | None:
     return None if pause is None or pause.over(now) else pause

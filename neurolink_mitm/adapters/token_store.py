@@ -151,6 +151,22 @@ class TokenStore:
 
         return self._change(change)
 
+    def entries(self) -> Mapping[str, bytes] | None:
+        """Return the entries by label, as they are written; None if there is no store. Raises `TokenStoreError`."""
+        self.take_over()
+        return _read(self._backend, lambda data: TokenDocument(data).entries())
+
+    def replace_entries(
+        self, chosen: Callable[[Mapping[str, bytes]], Mapping[str, bytes | None]]
+    ) -> None:
+        """Replace or remove (None) the entries that `chosen` returns for those there are, in one write."""
+
+        def change(document: TokenDocument) -> None:
+            for label, raw in chosen(document.entries()).items():
+                document.replace_entry(label, raw)
+
+        self._change(change)
+
     def replace_tokens(self, label: str, tokens: Tokens, spent: Secret | None = None) -> bool:
         """Replace the tokens of a login, and clear its failures.
 

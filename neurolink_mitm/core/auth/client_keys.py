@@ -86,6 +86,16 @@ def parse_client_keys(data: bytes) -> tuple[ClientKey, ...]:
     return tuple(map(_key, document.clients, fields))
 
 
+def encode_client(key: ClientKey) -> bytes:
+    """Return one client as `clients.json` has it."""
+    return msgspec.json.encode(_fields(key) | dict(key.other))
+
+
+def parse_client(data: bytes) -> ClientKey:
+    """Read one client. Raises `ValueError`."""
+    return parse_client_keys(b'{"clients":[' + data + b"]}")[0]
+
+
 def _key(client: _Client, fields: Mapping[str, Any]) -> ClientKey:
     return ClientKey(
         client.name,

@@ -100,6 +100,23 @@ class TokenDocument:
         theirs = _object(_object(data).get("providers", b"{}"))
         self._providers = {**theirs, **self._providers}
 
+    def entries(self) -> dict[str, bytes]:
+        """Return our accounts' entries, as they are written, by label."""
+        return {
+            key.removeprefix(PROVIDER): bytes(raw)
+            for key, raw in self._providers.items()
+            if key.startswith(PROVIDER)
+        }
+
+    def replace_entry(self, label: str, raw: bytes | None) -> None:
+        """Replace an entry as it is written, or remove it. Raises `ValueError` if it could not be read back."""
+        key = PROVIDER + check_label(label)
+        if raw is None:
+            self._providers.pop(key, None)
+            return
+        parse_token_store(msgspec.json.encode({"providers": {key: msgspec.Raw(raw)}}))
+        self._providers[key] = msgspec.Raw(raw)
+
     def holds(self, label: str) -> bool:
         return PROVIDER + label in self._providers
 

@@ -1,0 +1,25 @@
+-- Replaces an entry if it is still what was read, and tells the other replicas.
+-- KEYS: the kind's hash, counter
+-- ARGV: name, SHA-1 of the entry that was read (empty: none), new entry (empty: remove it), channel, replica, kind
+-- Returns: 1, or 0 if the entry is another by now
+local function cleared(key, wanted)
+  local type = redis.call('TYPE', key).ok
+  if type ~= wanted and type ~= 'none' then
+    redis.call('DEL', key)
+  end
+end
+cleared(KEYS[1], 'hash')
+cleared(KEYS[2], 'string')
+local current = redis.call('HGET', KEYS[1], ARGV[1])
+if (current and redis.sha1hex(current) or '') ~= ARGV[2] then
+  return 0
+end
+if ARGV[3] == '' then
+  redis.call('HDEL', KEYS[1], ARGV[1])
+else
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+end
+local clock = redis.call('TIME')
+redis.call('SET', KEYS[2], clock[1] .. '.' .. clock[2] .. '/' .. ARGV[5])
+redis.call('PUBLISH', ARGV[4], cmsgpack.pack({'entries', ARGV[5], ARGV[6]}))
+return 1

@@ -1,0 +1,315 @@
+"""Brings a home and Redis in step: changes made here go there, those of other replicas come here.
+
+The files of the home stay what its pool is made of; a running proxy follows them as always. So what was changed while
+no proxy ran, or while Redis was away, is found by comparison, and every home can fill an empty Redis again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from neurolink_mitm.adapters.token_store import TokenStoreError
+from neurolink_mitm.cluster.door import Door
+from neurolink_mitm.cluster.kinds import Changes, Kind
+from neurolink_mitm.cluster.ledger import Ledger
+from neurolink_mitm.cluster.link import AwayError, RefusedError
+from neurolink_mitm.cluster.seal import BrokenSealError, OtherKeyError, Sealer
+from neurolink_mitm.core.cluster.merge import (
+    MOST_GENERATIONS,
+    Decision,
+    Remote,
+    Synced,
+    decide,
+    in_step,
+)
+from neurolink_mitm.core.cluster.offset import Offset
+from neurolink_mitm.core.json_errors import UNREADABLE
+
+logger = logging.getLogger("neurolink.cluster")
+
+ROUNDS = 5
+"""Readings of one run: more than one where other replicas change the same entries meanwhile."""
+MOST_ENTRIES = 5_000
+MOST_BYTES = 8_000_000
+"""Of a kind; what is more was not written by replicas."""
+LONGEST_ENTRY = 65_536
+FORGOTTEN = 90 * 86_400.0
+"""Seconds after which a removal is forgotten: a home that was away for longer may bring the entry back."""
+SETTLED = 3.0
+"""Seconds after which every replica has written back what it has to an empty Redis, or to one that was away."""
+
+
+class _Sealed(msgspec.Struct, array_like=True):
+    version: int
+    generation: int
+    sealed: bytes
+
+
+class _Plain(msgspec.Struct, array_like=True):
+    changed_at: float
+    content: bytes | None
+
+
+@dataclass
+class _Reading:
+    """What Redis has, as it was read."""
+
+    now: float
+    since: float
+    counter: bytes
+    raw: Mapping[str, dict[str, bytes]] = field(default_factory=dict)
+
+
+class Sync:
+    """Brings one home in step, in whatever thread asks for it. One process of the home at a time."""
+
+    def __init__(
+        self, door: Door, sealer: Sealer, kinds: Sequence[Kind], ledger: Ledger, replica: str
+    ) -> None:
+        self.counter = b""
+        """What Redis' counter was when this home was last in step."""
+        self.problems: tuple[str, ...] = ()
+        """Entries that are not in step, and why."""
+        self._door = door
+        self._sealer = sealer
+        self._kinds = kinds
+        self._ledger = ledger
+        self._replica = replica
+        self._offset = Offset()
+        self._busy = threading.Lock()
+        self._opened: dict[tuple[str, str], tuple[bytes, Remote]] = {}
+        self._noted: list[str] = []
+        self._answers_since: float | None = None
+        self._young_until = 0.0
+
+    def run(self) -> None:
+        """Bring all in step. Raises `AwayError`; what can't be read or written is reported, and left as it is."""
+        with self._busy:
+            try:
+                with self._ledger.lock():
+                    self._noted = []
+                    for _ in range(ROUNDS):
+                        if not self._round():
+                            break
+            except (AwayError, RefusedError) as e:
+                self._answers_since = None
+                raise AwayError(str(e)) from e
+            except OSError as e:
+                self._note(f"{e.filename or 'the home'}: {e.strerror or e}")
+            self._report()
+
+    @property
+    def settled(self) -> bool:
+        """Whether all replicas that are there have written back what they know, after Redis was away or emptied."""
+        now = time.monotonic()
+        since = self._answers_since
+        return since is not None and now >= max(since, self._young_until)
+
+    def lost(self) -> None:
+        """Note that Redis was away: others may have changes that it has not seen."""
+        self._answers_since = None
+
+    def blocked(self, kind: str, name: str) -> bool:
+        """Return whether Redis holds an entry that only another key opens."""
+        return f"{kind}/{name}" in self._blocked
+
+    _blocked: frozenset[str] = frozenset()
+
+    def _round(self) -> bool:
+        """Compare once. Return whether somebody else was quicker, so that it has to be done again."""
+        ledger = self._ledger.load()
+        again, blocked = False, set[str]()
+        reading = self._read(ledger)
+        for kind in self._kinds:
+            try:
+                again |= self._bring(kind, reading, ledger, blocked)
+            except (ValueError, OSError, TokenStoreError) as e:
+                self._note(f"{kind.name} are not shared: {e}")
+        self._ledger.save(ledger)
+        self._blocked = frozenset(blocked)
+        self.counter = reading.counter
+        return again
+
+    def _read(self, ledger: Mapping[str, Mapping[str, Synced]]) -> _Reading:
+        before = time.time()
+        now, since, counter, *flats = self._door.script(
+            "entries",
+            ["since", "counter", *(kind.name for kind in self._kinds)],
+            [MOST_ENTRIES, MOST_BYTES],
+        )
+        self._offset.measured(float(now), before, time.time())
+        reading = _Reading(float(now), _number(since), counter)
+        self._note_contact(reading)
+        raw: dict[str, dict[str, bytes]] = {}
+        for kind, flat in zip(self._kinds, flats, strict=True):
+            if not isinstance(flat, list):
+                self._note(
+                    f"Redis holds more {kind.name} than replicas have: only those of this home are read"
+                )
+                flat = self._some(kind, ledger.get(kind.name, {}))
+            raw[kind.name] = _pairs(flat)
+        reading.raw = raw
+        return reading
+
+    def _some(self, kind: Kind, synced: Iterable[str]) -> list[Any]:
+        names = {*synced, *(kind.read() or {})}
+        flat: list[Any] = self._door.script("some_entries", [kind.name], [LONGEST_ENTRY, *names])
+        return flat
+
+    def _note_contact(self, reading: _Reading) -> None:
+        now = time.monotonic()
+        if self._answers_since is None:
+            first = not self._young_until
+            # a replica that starts has nothing that others wait for
+            self._answers_since = now if first else now + SETTLED
+        age = reading.now - reading.since
+        self._young_until = now + SETTLED - age if 0 <= age < SETTLED else now
+
+    def _bring(
+        self, kind: Kind, reading: _Reading, ledger: dict[str, dict[str, Synced]], blocked: set[str]
+    ) -> bool:
+        local, synced = kind.read(), ledger.get(kind.name, {})
+        if local is None:  # a missing file says nothing of what was removed
+            local, synced = {}, {}
+        raw = reading.raw[kind.name]
+        decisions: dict[str, Decision] = {}
+        ledger[kind.name] = after = {}
+        at = min(self._changed_at(kind), reading.now)
+        for name in sorted({*local, *synced, *raw}):
+            try:
+                remote = self._remote(kind, name, raw.get(name))
+            except OtherKeyError:
+                self._note(f"{kind.name}: {name!r} is sealed with another key: copy cluster.key")
+                blocked.add(f"{kind.name}/{name}")
+                if name in synced:
+                    after[name] = synced[name]
+                continue
+            decision = decide(local.get(name), remote, synced.get(name), at, kind.newer)
+            if decision is None:
+                continue
+            if decision.content is None and reading.now - decision.changed_at > FORGOTTEN:
+                self._put(kind, name, raw.get(name), b"")
+                continue
+            decisions[name] = decision
+            if name in synced:
+                after[name] = synced[name]
+        return self._carry_out(kind, decisions, local, raw, after)
+
+    def _carry_out(
+        self,
+        kind: Kind,
+        decisions: Mapping[str, Decision],
+        local: Mapping[str, bytes],
+        raw: Mapping[str, bytes],
+        after: dict[str, Synced],
+    ) -> bool:
+        """Write what is new here and there, and note in `after` what is in step now. Return whether to look again."""
+        again = False
+        pulls: Changes = {
+            name: (local.get(name), decision.content)
+            for name, decision in decisions.items()
+            if decision.pull
+        }
+        pulled = kind.write(pulls) if pulls else set()
+        for name, decision in decisions.items():
+            if decision.pull and name not in pulled:
+                again = True
+                continue
+            if decision.push and not self._push(kind, name, raw.get(name), decision):
+                again = True
+                continue
+            after[name] = in_step(decision)
+        return again
+
+    def _push(self, kind: Kind, name: str, before: bytes | None, decision: Decision) -> bool:
+        place = (kind.name, name, decision.generation)
+        plain = msgspec.msgpack.encode(_Plain(decision.changed_at, decision.content))
+        sealed = self._sealer.seal(place, plain, hidden=kind.hidden)
+        entry = msgspec.msgpack.encode(_Sealed(1, decision.generation, sealed))
+        if len(entry) > LONGEST_ENTRY:
+            self._note(f"{kind.name}: {name!r} is too long to be shared")
+            return True
+        return self._put(kind, name, before, entry)
+
+    def _put(self, kind: Kind, name: str, before: bytes | None, entry: bytes) -> bool:
+        seen = "" if before is None else hashlib.sha1(before, usedforsecurity=False).hexdigest()
+        arguments = [name, seen, entry, self._door.channel, self._replica, kind.name]
+        return bool(self._door.script("put_entry", [kind.name, "counter"], arguments))
+
+    def _remote(self, kind: Kind, name: str, raw: bytes | None) -> Remote | None:
+        """Return what Redis has of an entry; None for what no replica has written. Raises `OtherKeyError`."""
+        if raw is None:
+            return None
+        before = self._opened.get((kind.name, name))
+        if before and before[0] == raw:
+            return before[1]
+        try:
+            remote = self._open(kind, name, raw)
+        except OtherKeyError:
+            raise
+        except (ValueError, *UNREADABLE):
+            self._note(
+                f"{kind.name}: {name!r} in Redis was not written by a replica, and is ignored"
+            )
+            return None
+        self._opened[kind.name, name] = raw, remote
+        return remote
+
+    def _open(self, kind: Kind, name: str, raw: bytes) -> Remote:
+        if len(raw) > LONGEST_ENTRY:
+            raise BrokenSealError("too long")
+        entry = msgspec.msgpack.decode(raw, type=_Sealed)
+        if not 0 < entry.generation <= MOST_GENERATIONS:
+            raise BrokenSealError("no generation")
+        place = (kind.name, name, entry.generation)
+        plain = msgspec.msgpack.decode(
+            self._sealer.open(place, entry.sealed, hidden=kind.hidden), type=_Plain
+        )
+        if plain.content is not None:
+            kind.check(name, plain.content)
+        return Remote(entry.generation, plain.changed_at, plain.content)
+
+    def _changed_at(self, kind: Kind) -> float:
+        """Return when the kind's file was written, by Redis' clock."""
+        written = 0.0
+        for path in kind.paths:
+            with suppress(OSError):
+                written = max(written, path.stat().st_mtime)
+        return self._offset.to_server(written or time.time())
+
+    def _note(self, problem: str) -> None:
+        if problem not in self._noted:
+            self._noted.append(problem)
+
+    def _report(self) -> None:
+        """Log each problem once, until it is over."""
+        for problem in self._noted:
+            if problem not in self.problems:
+                logger.warning("%s", problem)
+        self.problems = tuple(self._noted)
+
+
+def _pairs(flat: Sequence[Any]) -> dict[str, bytes]:
+    """Return names and entries; a name that is no text is none of ours."""
+    pairs = {}
+    for name, entry in zip(flat[::2], flat[1::2], strict=True):
+        with suppress(UnicodeDecodeError):
+            pairs[name.decode()] = entry
+    return pairs
+
+
+def _number(text: bytes) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        return 0.0
+    return number if abs(number) < 1e12 else 0.0

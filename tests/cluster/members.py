@@ -1,0 +1,89 @@
+"""Homes that share a Redis, without a proxy."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.mark_file import NOTHING, Marks
+from neurolink_mitm.adapters.token_store import TokenStore
+from neurolink_mitm.cluster.door import own_door
+from neurolink_mitm.cluster.kinds import kinds_of
+from neurolink_mitm.cluster.ledger import Ledger
+from neurolink_mitm.cluster.link import Link
+from neurolink_mitm.cluster.seal import Sealer
+from neurolink_mitm.cluster.sync import Sync
+from neurolink_mitm.core.auth.credentials import StoredAccount
+from neurolink_mitm.core.redact.secret import Secret
+
+KEY = Secret(base64.b64encode(b"k" * 32).decode())
+OTHER_KEY = Secret(base64.b64encode(b"o" * 32).decode())
+
+
+@dataclass
+class Member:
+    """One home and what brings it in step."""
+
+    home: Home
+    store: TokenStore
+    sync: Sync
+    configured: dict[str, object]
+
+    def login(self, label: str = "work") -> StoredAccount | None:
+        return next((each for each in self.store.read().stored if each.label == label), None)
+
+    def token(self, label: str = "work") -> str | None:
+        login = self.login(label)
+        return login.access_token.reveal() if login else None
+
+
+class Members:
+    """Makes homes of one namespace."""
+
+    def __init__(self, folder: Path, url: str, namespace: str) -> None:
+        self.folder = folder
+        self.url = url
+        self.namespace = namespace
+        self._stack = ExitStack()
+
+    def member(self, name: str, key: Secret = KEY, now: float | None = None) -> Member:
+        home = Home(self.folder / name)
+        home.create()
+        store = TokenStore(home)
+        link = Link(Secret(self.url), self.namespace)
+        door = self._stack.enter_context(own_door(link))
+        configured: dict[str, object] = dict(NOTHING)
+
+        def marks() -> Marks:
+            return configured
+
+        sync = Sync(
+            door,
+            Sealer(key, self.namespace),
+            kinds_of(home, TokenStore(home), marks),
+            Ledger(home.cluster_synced, self.namespace),
+            name,
+        )
+        return Member(home, store, sync, configured)
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+@contextmanager
+def members(folder: Path, url: str, namespace: str) -> Iterator[Members]:
+    made = Members(folder, url, namespace)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def login(token: str, *, label: str = "work", ends: float = 2e9) -> StoredAccount:
+    return StoredAccount(
+        label, Secret(f"sk-ant-oat-test-{token}"), Secret(f"sk-ant-ort-test-{token}"), ends
+    )
