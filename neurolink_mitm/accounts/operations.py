@@ -15,7 +15,7 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.adapters.pause_file import read_pauses
 from neurolink_mitm.adapters.persisted_state import read_cooldowns, read_quotas
-from neurolink_mitm.adapters.refresh import Refresher, oauth_client
+from neurolink_mitm.adapters.refresh import Refresher, Store, oauth_client
 from neurolink_mitm.adapters.system import SystemClock
 from neurolink_mitm.adapters.token_store import Credentials, TokenStore
 from neurolink_mitm.adapters.window_history import read_history
@@ -75,7 +75,7 @@ def remove_useless(
 
 
 async def refresh_logins(
-    store: TokenStore, audit: Audit, config: Config, network: Network, logins: Sequence[Account]
+    store: Store, audit: Audit, config: Config, network: Network, logins: Sequence[Account]
 ) -> list[Refreshed]:
     """Refresh all of `logins` at once, whether they are due or not."""
     refresher = Refresher(store, lambda: oauth_client(config.oauth, network), SystemClock())

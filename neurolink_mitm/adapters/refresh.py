@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
-from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError
+from neurolink_mitm.adapters.token_store import Credentials, TokenStoreError
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.auth.oauth import RefreshError, Tokens, Trouble, pause_after
 from neurolink_mitm.core.auth.refresh import AccountRefresh, Refreshed, RefreshStep
@@ -33,6 +33,39 @@ LOCK_LIMIT = 60.0
 """Seconds to wait for another process: longer than two URLs of the token endpoint take to time out."""
 LOCK_POLL = 0.05
 """Seconds between two tries for the lock."""
+
+
+AWAY_FOR = 1.0
+"""Seconds for which replicas that can't be asked are not asked again: each request may want a refresh."""
+
+
+class ReplicasAwayError(Exception):
+    """Other replicas may be refreshing the login, or have done so, and can't be asked; the text is one line."""
+
+
+class Lock(Protocol):
+    """The lock of an account's refresh; any thread may release it."""
+
+    def acquire(self, timeout: float | None = None) -> object:
+        """Raise `Timeout` while another has it, `OSError` if it can't be made, `ReplicasAwayError`."""
+
+    def release(self) -> None:
+        """Release it, if it is held."""
+
+
+class Store(Protocol):
+    """The part of the token store that refreshes use. All methods block and raise `TokenStoreError`."""
+
+    def refresh_lock(self, label: str) -> Lock: ...
+
+    def read(self) -> Credentials: ...
+
+    def replace_tokens(self, label: str, tokens: Tokens, spent: Secret | None = None) -> bool: ...
+
+    def disable(self, label: str, reason: str, at: float, spent: Secret | None = None) -> bool:
+        """Also raises `ReplicasAwayError`: whether the store of all replicas has a newer login can't be known."""
+
+    def note_failure(self, label: str, spent: Secret | None = None) -> int: ...
 
 
 class Client(Protocol):
@@ -68,6 +101,8 @@ class _Entry:
     machine: AccountRefresh
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
     task: asyncio.Task[Refreshed] | None = None
+    away_until: float = 0.0
+    """By the loop's clock."""
 
 
 class Refresher:
@@ -75,7 +110,7 @@ class Refresher:
 
     def __init__(
         self,
-        store: TokenStore,
+        store: Store,
         connect: Callable[[], Client],
         clock: Clock,
         *,
@@ -100,6 +135,10 @@ class Refresher:
         """Use another client from the next refresh on."""
         self._connect, self._client = connect, None
 
+    def share(self, store: Store) -> None:
+        """Use another store of the same home from the next refresh on: one that replicas share, or none of these."""
+        self._store = store
+
     async def fresh(self, account: Account, *, force: bool = False) -> Refreshed:
         if not account.refreshable:
             message = f"{account.label} has no refresh token: log in again when it ends"
@@ -108,6 +147,8 @@ class Refresher:
         if entry is None:
             entry = _Entry(AccountRefresh(account, self._pause))
             self._entries[account.label] = entry
+        if entry.task is None and asyncio.get_running_loop().time() < entry.away_until:
+            return replace(entry.machine.result, account=account, login=None)
         while True:
             joined = entry.task is not None
             task = entry.task or self._start(entry, account, force)
@@ -164,10 +205,13 @@ class Refresher:
                 await asyncio.to_thread(lock.release)
             return machine.result
 
-    async def _take(self, machine: AccountRefresh, lock: FileLock) -> None:
+    async def _take(self, machine: AccountRefresh, lock: Lock) -> None:
         match machine.step:
             case RefreshStep.LOCK:
-                machine.locked(in_time=await self._lock(lock, machine.account.label))
+                try:
+                    machine.locked(in_time=await self._lock(lock, machine.account.label))
+                except ReplicasAwayError as e:
+                    self._away(machine, e)
             case RefreshStep.READ | RefreshStep.REREAD:
                 await self._read(machine)
             case RefreshStep.ASK:
@@ -179,7 +223,13 @@ class Refresher:
             case RefreshStep.DISABLE:
                 await self._disable(machine)
 
-    async def _lock(self, lock: FileLock, label: str) -> bool:
+    def _away(self, machine: AccountRefresh, error: ReplicasAwayError) -> None:
+        label = machine.account.label
+        logger.debug("account=%s: %s", label, error)
+        self._entries[label].away_until = asyncio.get_running_loop().time() + AWAY_FOR
+        machine.away(str(error), self._clock.now())
+
+    async def _lock(self, lock: Lock, label: str) -> bool:
         """Return whether to go on. Asked for again and again, so that no thread is taken up by waiting."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._lock_limit
@@ -242,7 +292,12 @@ class Refresher:
         machine.wrote()
 
     async def _disable(self, machine: AccountRefresh) -> None:
-        if not await asyncio.to_thread(self._mark, machine, self._clock.now()):
+        try:
+            marked = await asyncio.to_thread(self._mark, machine, self._clock.now())
+        except ReplicasAwayError as e:
+            self._away(machine, e)
+            return
+        if not marked:
             machine.superseded()
             return
         logger.error("account=%s is disabled: %s", machine.account.label, machine.reason)
@@ -272,7 +327,7 @@ class Refresher:
             return True
 
 
-def _acquire(lock: FileLock, label: str) -> bool:
+def _acquire(lock: Lock, label: str) -> bool:
     """Try to acquire `lock`; it counts as acquired where no process can make its file. Blocks on the disk."""
     try:
         lock.acquire(timeout=0)

@@ -79,7 +79,9 @@ class Refresh:
         if task is None:
             task = self._ahead[key] = asyncio.ensure_future(self._renew(refresher, account))
             task.add_done_callback(lambda _: self._forget(key))
-        done, _ = await asyncio.wait((task,), timeout=self._patience)
+        # other replicas are asked first, and no request waits for them
+        patience = 0.0 if self.runtime.cluster else self._patience
+        done, _ = await asyncio.wait((task,), timeout=patience)
         if not done:
             self._slow.add(key)
         attempt.account = self.runtime.pool.newest(account)

@@ -20,6 +20,7 @@ from neurolink_mitm.ports import Runtime
 if TYPE_CHECKING:
     from neurolink_mitm.cluster.feed import Feed
     from neurolink_mitm.cluster.replica import Replica
+    from neurolink_mitm.cluster.sharing import Sharing
 
 NAME = "NEUROLINK_REPLICA"
 """The variable that names this replica; without it, it is called by host name and port."""
@@ -99,12 +100,12 @@ class ClusterSwitch:
         described = Described(runtime, name, socket.gethostname(), settings.namespace)
         replica = Replica(link, secrets.token_hex(8), described.describe)
         counted = CountedByAll(replica, runtime.pool)
-        replica.share([*feeds_of(replica, runtime, settings), counted])
+        replica.share([*feeds_of(replica, runtime, settings, self._sources), counted])
         runtime.cluster = View(described, replica, counted)
         return replica
 
 
-def feeds_of(replica: Replica, runtime: Runtime, settings: Cluster) -> list[Feed]:
+def feeds_of(replica: Replica, runtime: Runtime, settings: Cluster, sources: Sources) -> list[Feed]:
     """Return the feeds of a replica, in the order in which they are pushed and read: a line each.
 
     Modules of `cluster` are imported here, where a cluster is wanted.
@@ -119,7 +120,43 @@ def feeds_of(replica: Replica, runtime: Runtime, settings: Cluster) -> list[Feed
         Cooldowns(replica, runtime, store),
         *limit_feeds(replica, runtime),
         Sessions(replica, runtime.pool, settings.namespace.encode()),
+        _sharing(replica, runtime, settings, sources),
     ]
+
+
+def _sharing(replica: Replica, runtime: Runtime, settings: Cluster, sources: Sources) -> Sharing:
+    """Return the feed of what the home's files hold; refreshes ask the other replicas from now on."""
+    from neurolink_mitm.adapters.refresh import Refresher
+    from neurolink_mitm.cluster.door import Door
+    from neurolink_mitm.cluster.shared_store import SharedStore
+    from neurolink_mitm.cluster.sharing import Sharing
+    from neurolink_mitm.cluster.step import sync_of
+
+    door = Door(replica.link, asyncio.get_running_loop())
+    # a store of its own: a running proxy takes over what it writes, as it does with any change
+    sync = sync_of(
+        settings, sources.config_file, sources.home, sources.open_store(),
+        sources.configured_marks, door, replica.id,
+    )  # fmt: skip
+    shared = SharedStore(sources.store, sync, door)
+    if isinstance(runtime.refresher, Refresher):
+        runtime.refresher.share(shared)
+    return Sharing(sync, sources.paths, shared.close)
+
+
+def get_in_step(settings: Cluster, network: Network, sources: Sources) -> None:
+    """Take over what other replicas have, before this one serves: logins, client keys, pauses. Blocks for a moment.
+
+    Raises `ClusterKeyError`.
+    """
+    from neurolink_mitm.cluster.step import step_of
+
+    config, home, marks = sources.config_file, sources.home, sources.configured_marks
+    context = lambda: network.context  # noqa: E731
+    with step_of(settings, config, home, sources.open_store, marks, context) as step:
+        problems, _ = step.take()
+    for problem in problems:
+        logger.warning("%s", problem)
 
 
 def set_cluster(runtime: Runtime, sources: Sources) -> ClusterSwitch:

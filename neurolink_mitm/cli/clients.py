@@ -13,6 +13,7 @@ from neurolink_mitm.adapters.client_file import read_clients
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.ui.groups import Group
 from neurolink_mitm.cli.ui.home import audit, home
+from neurolink_mitm.cli.ui.in_step import in_step
 from neurolink_mitm.cli.ui.options import Option, format_option
 from neurolink_mitm.cli.ui.terminal import print_report, say
 from neurolink_mitm.core.auth import client_keys as bounds
@@ -292,3 +293,7 @@ def revoke(name: str) -> None:
     if not revoked:
         fail(f"no client {name!r}; see: neurolink clients list", FAILED)
     click.echo(f"revoked: {name}")
+
+
+for each in command.commands.values():
+    in_step(each)

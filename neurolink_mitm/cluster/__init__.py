@@ -7,6 +7,9 @@ Nothing of this is imported where the configuration has no cluster.
 - `feed`: what a kind of shared state has to do for that.
 - `link`: the one door to Redis, bounded in every way, behind the breaker.
 - `connection`: one connection, for the door's pool and for `news`, which hears what replicas publish.
+- `sharing`: the feed of what the home's files hold, by `sync`, which compares a home (`kinds`) with Redis and with what
+  both last had (`ledger`); `step` does it once, for a command. `door` asks Redis for threads. `shared_store` is the
+  token store of refreshes, one replica at a time.
 - `seal`: hides logins from Redis, and signs all else that must not be made by others.
 - `cooldowns`: cooldowns, their levels and their end; `state_store` notices what changes about them here.
 - `sessions`: a feed: on which account a session is.

@@ -13,6 +13,12 @@ from neurolink_mitm.adapters.client_file import ClientFileError, read_clients
 from neurolink_mitm.adapters.cluster_key import ClusterKeyError, key_path, read_cluster_key
 from neurolink_mitm.adapters.cost import shipped_prices
 from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.mark_file import (
+    MarkFileError,
+    Marks,
+    configured_marks,
+    with_marks,
+)
 from neurolink_mitm.adapters.network import (
     Network,
     asked_of,
@@ -107,7 +113,28 @@ class Sources:
         """The files to watch."""
         home = self._home
         logins = (home.tokens, home.keyring_changed, home.legacy_credentials)
-        return (self._config, self._env_file, home.clients, home.pauses, *logins)
+        own = (self._config, self._env_file, home.clients, home.pauses, home.cluster_marks)
+        return (*own, *logins)
+
+    @property
+    def home(self) -> Home:
+        return self._home
+
+    @property
+    def store(self) -> TokenStore:
+        return self._store
+
+    def open_store(self) -> TokenStore:
+        """Return another object of the same store: what it writes counts as somebody else's change."""
+        return open_store(self._home, self._options.environ)
+
+    @property
+    def config_file(self) -> Path:
+        return self._config
+
+    def configured_marks(self) -> Marks | None:
+        """Return the primary account and the order of use that the configuration file itself asks for."""
+        return configured_marks(self._last[0].config.routing) if self._last else None
 
     def is_own_change(self, changed: Collection[Path]) -> bool:
         """Whether `changed` is the token store alone, as our own refreshes have left it. Blocks."""
@@ -188,7 +215,8 @@ class Sources:
         clients: tuple[ClientKey, ...],
         shaping: Pipeline,
     ) -> Inputs:
-        config, environ, accounts = loaded.config, environment.values, self._options.accounts
+        config, agreed = self._agreed(loaded.config)
+        environ, accounts = environment.values, self._options.accounts
         unmet: tuple[str, ...] = ()
         if accounts is None:
             key = environ.get("ANTHROPIC_API_KEY")
@@ -214,10 +242,18 @@ class Sources:
                 *loaded.warnings,
                 *network.warnings,
                 *unmet,
+                *agreed,
                 *_keyless(others),
                 *_unpriced(config, others),
             ),
         )
+
+    def _agreed(self, config: Config) -> tuple[Config, tuple[str, ...]]:
+        """Return the configuration with the marks that replicas have agreed on, and a warning if they can't be read."""
+        try:
+            return with_marks(config, self._home.cluster_marks), ()
+        except MarkFileError as e:
+            return config, (str(e),)
 
     def _shaping(self, loaded: LoadedConfig) -> Pipeline:
         """Return the pipeline of the configuration, the last one if that is the same: it has a cache of texts."""

@@ -51,7 +51,14 @@ def test_what_changes_is_watched(place: Home, tmp_path: Path) -> None:
     elsewhere, keys = tmp_path / "elsewhere.yaml", tmp_path / "keys"
     watched = sources(place, config=elsewhere, env_file=keys).paths
     logins = {place.tokens, place.keyring_changed, place.legacy_credentials}
-    assert set(watched) == {elsewhere, keys, place.clients, place.pauses, *logins}
+    assert set(watched) == {
+        elsewhere,
+        keys,
+        place.clients,
+        place.pauses,
+        place.cluster_marks,
+        *logins,
+    }
 
 
 def test_a_good_change(place: Home) -> None:

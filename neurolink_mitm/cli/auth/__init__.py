@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from neurolink_mitm.cli.auth import accounts, imports, list, login, pauses, primary
 from neurolink_mitm.cli.ui.groups import Group
+from neurolink_mitm.cli.ui.in_step import in_step
 
 HELP = """Log in to accounts and look after them.
 
@@ -21,4 +22,4 @@ for each in (
     pauses.pause, pauses.resume, pauses.order, list.list_accounts, list.status, accounts.refresh,
     accounts.cleanup, primary.set_primary_account, primary.get_primary, primary.clear_primary,
 ):  # fmt: skip
-    command.add_command(each)
+    command.add_command(in_step(each))

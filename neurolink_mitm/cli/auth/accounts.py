@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neurolink_mitm.accounts.order import UnknownAccountError
-from neurolink_mitm.cli.ui import home
+from neurolink_mitm.cli.ui import home, in_step
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.ui.options import (
     config_option,
@@ -139,7 +139,9 @@ def refresh(provider: str, label: str | None, config: Path | None, form: str) ->
         fail(str(e), FAILED)
     with progress("refreshing …"):
         network = home.network(settings, config)
-        results = asyncio.run(refresh_logins(home.store(), home.audit(), settings, network, logins))
+        results = asyncio.run(
+            refresh_logins(in_step.store(), home.audit(), settings, network, logins)
+        )
     rows = [refresh_row(result) for result in results]
     print_report(form, {"accounts": rows}, lambda: _text(rows))
     if any(row["trouble"] or not row["written"] for row in rows):

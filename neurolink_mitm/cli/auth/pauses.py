@@ -131,11 +131,13 @@ def _check_labels(labels: Sequence[str], rows: Sequence[Row]) -> None:
 
 
 def _write(config: Path | None, labels: Sequence[str]) -> None:
+    from neurolink_mitm.adapters.mark_file import set_again
     from neurolink_mitm.config.edit import NotEditableError, set_order
 
     if config is None:
         home.home().create()
     try:
         set_order(config or home.home().config, labels, home.audit())
+        set_again(home.home().cluster_marks, "order", list(labels))
     except NotEditableError as e:
         fail(f"{config or home.home().config}: {e}", FAILED)

@@ -58,11 +58,13 @@ def clear_primary(config: Path | None) -> None:
 
 
 def _write(config: Path | None, label: str | None) -> None:
+    from neurolink_mitm.adapters.mark_file import set_again
     from neurolink_mitm.config.edit import NotEditableError, set_primary
 
     if config is None:
         home().create()
     try:
         set_primary(config or home().config, label, audit())
+        set_again(home().cluster_marks, "primary", label)
     except NotEditableError as e:
         fail(f"{config or home().config}: {e}", FAILED)

@@ -74,6 +74,17 @@ def configuration_or_default(path: Path | None) -> Config:
         return Config()
 
 
+def own_configuration(path: Path | None) -> Config | None:
+    """Return what the configuration file itself says; None if it can't be used, as `configuration` will say."""
+    from neurolink_mitm.config.file import load
+    from neurolink_mitm.core.settings.errors import ConfigError
+
+    try:
+        return load(path or home().config, environment(), required=path is not None).config
+    except ConfigError:
+        return None
+
+
 def network(config: Config, path: Path | None) -> Network:
     """Return how the login server is reached."""
     from neurolink_mitm.adapters.network import bundle_of, read_network
@@ -99,9 +110,15 @@ def inputs(path: Path | None = None, env_file: Path | None = None) -> Inputs:
 
 
 def _load(path: Path | None, env_file: Path | None = None) -> Config:
+    from neurolink_mitm.adapters.mark_file import MarkFileError, with_marks
     from neurolink_mitm.config.file import load
 
-    return load(path or home().config, environment(env_file), required=path is not None).config
+    config = load(path or home().config, environment(env_file), required=path is not None).config
+    try:
+        return with_marks(config, home().cluster_marks)
+    except MarkFileError as e:
+        say(f"neurolink: {e}")
+        return config
 
 
 @contextmanager

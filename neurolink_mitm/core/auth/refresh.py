@@ -45,23 +45,24 @@ class RefreshStep(enum.Enum):
 StepResult = enum.Enum(
     "StepResult",
     "STARTED LOCKED LOCKED_UNWRITTEN LOCK_TIMED_OUT DUE CURRENT BACKING_OFF UNUSABLE GRANTED INVALID_GRANT FAILED"
-    " NOT_COUNTED WRITTEN UNWRITTEN SUPERSEDED COUNTED LAST_FAILURE DISABLED",
+    " NOT_COUNTED WRITTEN UNWRITTEN SUPERSEDED COUNTED LAST_FAILURE DISABLED AWAY",
 )
 """The result of a step. `LOCKED_UNWRITTEN`: tokens of an earlier refresh are not on disk. `UNUSABLE`: logged out,
 disabled, or the store can't be read. `NOT_COUNTED`: a rate limit, or no network, says nothing about the account.
-`SUPERSEDED`: the store now holds another login, or none.
+`SUPERSEDED`: the store now holds another login, or none. `AWAY`: other replicas may be refreshing it, or have done so,
+and can't be asked.
 """
 
 S, R = RefreshStep, StepResult
 TABLE: Mapping[RefreshStep, Mapping[StepResult, RefreshStep]] = {
     S.IDLE: {R.STARTED: S.LOCK, R.WRITTEN: S.IDLE, R.UNWRITTEN: S.IDLE, R.SUPERSEDED: S.IDLE},
-    S.LOCK: {R.LOCKED: S.READ, R.LOCKED_UNWRITTEN: S.FLUSH, R.LOCK_TIMED_OUT: S.REREAD},
+    S.LOCK: {R.LOCKED: S.READ, R.LOCKED_UNWRITTEN: S.FLUSH, R.LOCK_TIMED_OUT: S.REREAD, R.AWAY: S.REREAD},
     S.FLUSH: {R.WRITTEN: S.READ, R.UNWRITTEN: S.READ, R.SUPERSEDED: S.READ},
     S.READ: {R.DUE: S.ASK, R.CURRENT: S.IDLE, R.BACKING_OFF: S.IDLE, R.UNUSABLE: S.IDLE},
     S.ASK: {R.GRANTED: S.WRITE, R.INVALID_GRANT: S.DISABLE, R.FAILED: S.COUNT, R.NOT_COUNTED: S.IDLE},
     S.WRITE: {R.WRITTEN: S.IDLE, R.UNWRITTEN: S.IDLE, R.SUPERSEDED: S.REREAD},
     S.COUNT: {R.COUNTED: S.IDLE, R.LAST_FAILURE: S.DISABLE},
-    S.DISABLE: {R.DISABLED: S.IDLE, R.SUPERSEDED: S.REREAD},
+    S.DISABLE: {R.DISABLED: S.IDLE, R.SUPERSEDED: S.REREAD, R.AWAY: S.IDLE},
     S.REREAD: {R.CURRENT: S.IDLE, R.UNUSABLE: S.IDLE},
 }  # fmt: skip
 
@@ -166,6 +167,14 @@ class AccountRefresh:
             self._fail(StepResult.LOCK_TIMED_OUT, Trouble.TRANSIENT, message)
         else:
             self._go(StepResult.LOCKED_UNWRITTEN if self.unwritten else StepResult.LOCKED)
+
+    def away(self, message: str, now: float) -> None:
+        """Report on `LOCK` or `DISABLE` that other replicas can't be asked: nothing is refreshed, nobody disabled."""
+        login = self._result.login
+        if self.step is RefreshStep.DISABLE and login:
+            self._result = replace(self._result, login=replace(login, disabled=None))
+            self.backoff = self._backoff(RefreshError(Trouble.TRANSIENT, message), now)
+        self._fail(StepResult.AWAY, Trouble.TRANSIENT, message)
 
     def read(self, login: StoredAccount | None, now: float) -> None:
         """Report the result of `READ` or `REREAD`: the login in the store."""

@@ -2,6 +2,7 @@
 `slots`, which `account_limits` has for one account.
 
 - `cooldowns`: what two replicas know together of one cooldown.
+- `merge`: what becomes of a login, a client key, a pause or a mark that two replicas have changed.
 - `members`, `digests`, `report`: what they say of themselves, in what they differ, what is shown of it.
 - `tallies`: what they have counted of each account.
 - `sessions`, `rendezvous`: on which account a session is, by what all replicas write, or by its name alone.

@@ -17,6 +17,7 @@ from neurolink_mitm.accounts.operations import refresh_logins, to_refresh
 from neurolink_mitm.accounts.order import in_order, moved
 from neurolink_mitm.accounts.report import refresh_row
 from neurolink_mitm.accounts.resets import cooldowns_row, record_resets
+from neurolink_mitm.adapters.mark_file import set_again, with_marks
 from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.config.edit import set_order, set_primary
 from neurolink_mitm.config.editable import NotAllowedError
@@ -111,6 +112,7 @@ def move(site: Site, form: Form) -> Done:
         accounts = in_order(site.runtime.pool.accounts, routing)
         labels = moved(accounts, routing.primary_account, account.label, up=direction == "up")
         before = set_order(site.config_file, labels, site.audit)
+        set_again(site.home.cluster_marks, "order", labels)
     return Done(f"moved {account.label!r} {direction}", _put_order_back(before, labels), REFRESH)
 
 
@@ -121,6 +123,7 @@ def order(site: Site, form: Form) -> Done:
     with refusals():
         _check_size(site)
         before = set_order(site.config_file, labels, site.audit, _check(form))
+        set_again(site.home.cluster_marks, "order", labels)
     text = (
         f"order of use: {', '.join(labels)}" if labels else "accounts are used as they are listed"
     )
@@ -151,7 +154,8 @@ def _check_size(site: Site) -> None:
 
 def _routing(site: Site) -> Routing:
     """Return what the file says now: the pool may not follow yet. Raises `ConfigError`."""
-    return load(site.config_file, site.runtime.environ, required=False).config.routing
+    config = load(site.config_file, site.runtime.environ, required=False).config
+    return with_marks(config, site.home.cluster_marks).routing
 
 
 def primary(site: Site, form: Form) -> Done:
@@ -162,6 +166,7 @@ def primary(site: Site, form: Form) -> Done:
     with refusals():
         _check_size(site)
         before = set_primary(site.config_file, label, site.audit, _check(form))
+        set_again(site.home.cluster_marks, "primary", label)
     text = f"{label!r} goes first" if label else "no account goes first by name now"
     undo = Undo("primary", {"account": before or "", "expected": _json(label)})
     return Done(text, undo, REFRESH)

@@ -1,0 +1,86 @@
+"""Commands on a home that is one of a cluster: they take over what others have, and hand over what they change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from neurolink_mitm.cli.ui import home
+from neurolink_mitm.cli.ui.exits import USAGE, fail
+from neurolink_mitm.cli.ui.terminal import say
+
+if TYPE_CHECKING:  # slow to import
+    from neurolink_mitm.adapters.refresh import Store
+    from neurolink_mitm.cluster.step import Step
+    from neurolink_mitm.core.settings.values import Config
+
+_step: Step | None = None
+
+
+def in_step(command: click.Command) -> click.Command:
+    """Have a command work on what all replicas have."""
+    callback = command.callback
+    assert callback is not None
+
+    @wraps(callback)
+    def run(**options: Any) -> Any:
+        with _opened(options.get("config")):
+            return callback(**options)
+
+    command.callback = run
+    return command
+
+
+def store() -> Store:
+    """Return the store for refreshes: the other replicas are asked first, where there are any."""
+    return _step.store if _step else home.store()
+
+
+@contextmanager
+def _opened(path: Path | None) -> Iterator[None]:
+    global _step
+    config = home.own_configuration(path)
+    if config is None or config.cluster is None:
+        yield
+        return
+    from neurolink_mitm.adapters.cluster_key import ClusterKeyError
+
+    try:
+        with _connected(config, path) as step:
+            away = _take(step, "what follows is what this machine knows")
+            _step = step
+            try:
+                yield
+            finally:
+                _step = None
+                if not away:
+                    _take(step, "the other replicas hear of it when Redis is back")
+    except ClusterKeyError as e:
+        fail(f"cluster.key-file: {e}", USAGE)
+
+
+def _connected(config: Config, path: Path | None) -> Any:
+    from neurolink_mitm.adapters.mark_file import Marks, configured_marks
+    from neurolink_mitm.cluster.step import step_of
+
+    def marks() -> Marks | None:
+        now = home.own_configuration(path)
+        return configured_marks(now.routing) if now else None
+
+    assert config.cluster
+    place = (path or home.home().config).absolute()
+    context: Callable[[], Any] = lambda: home.network(config, path).context  # noqa: E731
+    return step_of(config.cluster, place, home.home(), home.store, marks, context)
+
+
+def _take(step: Step, meanwhile: str) -> bool:
+    """Get in step. Return whether Redis is away."""
+    problems, away = step.take()
+    for problem in problems:
+        say(f"neurolink: {problem}{f': {meanwhile}' if away else ''}")
+    return away
