@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -237,10 +237,9 @@ class Cooldowns:
             for each, state in states.items()
             for text in (_field(each), msgspec.msgpack.encode(state))
         ]
-        flat = await link.script(
-            "cooldowns", ["cooldowns", "news"], [self.kind, self._replica.id, *pairs]
-        )
-        taken = _decoded(zip(flat[::2], flat[1::2], strict=True))
+        arguments = [self.kind, self._replica.id, *pairs]
+        answer = await link.script("cooldowns", ["cooldowns", "news"], arguments, read=_pairs)
+        taken = _decoded(answer.items())
         self.take(taken)
         now = self.server_now
         return {
@@ -250,8 +249,7 @@ class Cooldowns:
         }
 
     async def read(self, link: Link) -> None:
-        flat = await link.script("cooldowns_read", ["cooldowns"], [])
-        read = dict(zip(flat[::2], flat[1::2], strict=True))
+        read = await link.script("cooldowns_read", ["cooldowns"], [], read=_pairs)
         new = [(field, text) for field, text in read.items() if self._read.get(field) != text]
         self._read = read
         self._look()
@@ -306,6 +304,11 @@ def _id_of(field: object) -> Id | None:
         return msgspec.json.decode(field, type=Id) if isinstance(field, str) else None
     except UNREADABLE:
         return None
+
+
+def _pairs(answer: Sequence[bytes]) -> dict[bytes, bytes]:
+    """Return a flat list of keys and values as a dictionary. Raises `ValueError` or `TypeError` for what is none."""
+    return dict(zip(answer[::2], answer[1::2], strict=True))
 
 
 def _decoded(pairs: Iterable[tuple[bytes, bytes]]) -> dict[Id, State]:

@@ -75,12 +75,14 @@ class PoolReplica:
         self.pool.succeeded(key, ASKED, sent_at=sent_at, now=self.now())
         self.hand_on()
 
-    def cooldown(self, key: str = WORK, scope: str = "*") -> Cooldown | None:
-        return self.pool.account_state(key).cooldowns.get(scope)
+    def has_cooldown(self, key: str = WORK) -> bool:
+        return "*" in self.pool.account_state(key).cooldowns
+
+    def cooldown(self, key: str = WORK) -> Cooldown:
+        return self.pool.account_state(key).cooldowns["*"]
 
     def cools(self, key: str = WORK) -> bool:
-        cooldown = self.cooldown(key)
-        return cooldown is not None and cooldown.cooling(self.now())
+        return self.has_cooldown(key) and self.cooldown(key).cooling(self.now())
 
 
 @asynccontextmanager
