@@ -17,6 +17,7 @@ from neurolink_mitm.core.logs.capture import Captured
 from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow
 from neurolink_mitm.core.openai.responses.stored import Memory
 from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.persisted import PersistedState
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.pool.quota import Quota
@@ -212,6 +213,16 @@ class Cluster(Protocol):
         """Return the part of `/status`."""
 
 
+class Probes(Protocol):
+    """Which replica probes an account that has cooled down: one a cooldown."""
+
+    def denied_until(self, key: str, requirements: Requirements, now: float) -> float | None:
+        """Return until when such a request must not probe the account; None: it may, or it probes nothing.
+
+        Asks for the right, and does not block: until it is known, the pool takes the account for one that is probed.
+        """
+
+
 class Spending(Protocol):
     """Books what is paid per use, and what each client has used."""
 
@@ -253,6 +264,8 @@ class Runtime:
     notices: Notices | None = None
     dashboard: Dashboard | None = None
     cluster: Cluster | None = None
+    """None where this proxy is by itself."""
+    probes: Probes | None = None
     """None where this proxy is by itself."""
     prices: Prices = field(default_factory=lambda: Prices({}))
     bodies: Bodies | None = None

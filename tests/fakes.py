@@ -186,6 +186,21 @@ class FakeCluster:
         return {**report, "replica": self.name}
 
 
+@dataclass
+class FakeProbes:
+    """Denies what is in `denied`, by account key, until then; `asked` is for what."""
+
+    denied: dict[str, float] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    pool: Any = None
+
+    def denied_until(self, key: str, requirements: Any, now: float) -> float | None:
+        self.asked.append(key)
+        if until := self.denied.get(key):
+            self.pool.reserve(key, ["*"], until, now, asked=True)
+        return until
+
+
 def make_account(label: str = "work", token: str = "", **changes: Any) -> Account:
     """An API-key account, or a login if `token` is one (`sk-ant-oat…`)."""
     secret = Secret(token or f"sk-ant-test-{label}")

@@ -133,7 +133,7 @@ class Holding:
             if expects.first:
                 self._first_at = min(self._first_at, expects.first.at - now)
             return False
-        if steady - place.steady < SETTLE:
+        if steady - place.steady < SETTLE and not place.step.awaits:
             self._first_at = min(self._first_at, SETTLE)
             return False
         return not (expects.ready and wish_of(place.exchange) in self._passed_over)

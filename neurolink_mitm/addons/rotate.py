@@ -7,7 +7,7 @@ from neurolink_mitm.core.exchange import Attempt, Exchange, Hold, Kind, Plan, Re
 from neurolink_mitm.core.failover import plan as failover
 from neurolink_mitm.core.failover.hold import behind, hold_seconds, hold_step, may_be_held
 from neurolink_mitm.core.failover.ineligible import all_ineligible
-from neurolink_mitm.core.pool.choice import Choice
+from neurolink_mitm.core.pool.choice import Choice, Requirements
 from neurolink_mitm.core.pool.ramp import Patience
 from neurolink_mitm.core.providers.destinations import THE_POOL
 from neurolink_mitm.dataplane.hooks import exchange_of, final_response
@@ -66,10 +66,32 @@ class Rotate:
             moved = any(each.account and each.account.key != key for each in exchange.attempts)
             pool.began(key, exchange.requirements, attempt.sent_at, moved=moved or held)
 
+    def _choose(
+        self, requirements: Requirements, now: float, tried: set[str], waits: bool, asks: bool
+    ) -> Choice:
+        """Return the pool's choice. Of replicas, one probes an account that has cooled down.
+
+        A request that `asks` waits to hear whether this one does, for milliseconds; else it takes another account.
+        """
+        pool, probes = self.runtime.pool, self.runtime.probes
+        choice = pool.choose(requirements, now, tried, waits=waits)
+        for _ in pool.accounts if probes and waits else ():
+            account = choice.account
+            if account is None or probes is None:
+                break
+            until = probes.denied_until(account.key, requirements, now)
+            if until is None:
+                break
+            if asks:
+                waits_for = f"the right to probe {account.key}"
+                return Choice(None, pool.strategy, {}, 0, until, waits_for, awaits=account.key)
+            choice = pool.choose(requirements, now, tried, waits=waits)
+        return choice
+
     def _plan(self, exchange: Exchange) -> Plan:
         pool, clock, requirements = self.runtime.pool, self.runtime.clock, exchange.requirements
         route = exchange.route or THE_POOL
-        now, patience = exchange.began_at, Patience()
+        now, patience, has_asked = exchange.began_at, Patience(), False
 
         def hold() -> Hold | None:
             if not may_be_held(exchange) or not self.runtime.waiting.has_room(exchange):
@@ -79,14 +101,15 @@ class Rotate:
             return hold_step(pool, requirements, route, now, left)
 
         def choose(tried: set[str]) -> Choice:
-            nonlocal now
+            nonlocal now, has_asked
             now = clock.now()
             if not route.pool:
                 return failover.no_choice(tried)
             first, waits = None, patience.lasts(now)
             if waits and not tried:
                 first = behind(pool, self.runtime.waiting, exchange, now, patience.until(now))
-            choice = first or pool.choose(requirements, now, tried, waits=waits)
+            choice = first or self._choose(requirements, now, tried, waits, not has_asked)
+            has_asked = has_asked or bool(choice.awaits)
             if choice.wait_until is not None:
                 patience.wait(now)
             return choice

@@ -110,14 +110,12 @@ def feeds_of(replica: Replica, runtime: Runtime, settings: Cluster, sources: Sou
 
     Modules of `cluster` are imported here, where a cluster is wanted.
     """
-    from neurolink_mitm.cluster.cooldowns import Cooldowns
     from neurolink_mitm.cluster.limits import limit_feeds
+    from neurolink_mitm.cluster.pool import pool_feeds
     from neurolink_mitm.cluster.sessions import Sessions
-    from neurolink_mitm.cluster.state_store import SharedStateStore
 
-    store = SharedStateStore(runtime)
     return [
-        Cooldowns(replica, runtime, store),
+        *pool_feeds(replica, runtime),
         *limit_feeds(replica, runtime),
         Sessions(replica, runtime.pool, settings.namespace.encode()),
         _sharing(replica, runtime, settings, sources),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,7 @@ from neurolink_mitm.core.cluster.cooldowns import (
     merged,
     reported_by,
 )
+from neurolink_mitm.core.cluster.offset import Offset
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.logs.console import printable
 from neurolink_mitm.core.pool.cooldown import CLOSE, Cooldown
@@ -63,7 +65,7 @@ class Cooldowns:
 
     def __init__(self, replica: Replica, runtime: Runtime, store: SharedStateStore) -> None:
         self._replica, self._runtime, self._store = replica, runtime, store
-        self._offset = replica.link.offset
+        self._pushing = asyncio.Lock()
         self._states: dict[Id, State] = {}
         self._unwritten: set[Id] = set()
         self._restored = True
@@ -120,6 +122,10 @@ class Cooldowns:
         )
 
     @property
+    def _offset(self) -> Offset:
+        return self._replica.link.offset
+
+    @property
     def _name(self) -> str:
         cluster = self._runtime.cluster
         return cluster.name[:LONGEST_WORDS] if cluster else ""
@@ -155,7 +161,7 @@ class Cooldowns:
     # What has changed elsewhere
 
     def heard(self, news: list[Any]) -> None:
-        pairs = [(_id_of(field), msgspec.convert(state, State)) for field, state in news[1:]]
+        pairs = [(id_of(field), msgspec.convert(state, State)) for field, state in news[1:]]
         self.take({cooldown: state for cooldown, state in pairs if cooldown})
 
     def take(self, states: Mapping[Id, State]) -> None:
@@ -217,6 +223,10 @@ class Cooldowns:
     # What the replica asks for
 
     async def push(self, link: Link) -> None:
+        async with self._pushing:  # who comes second can rely on all being written, too
+            await self._push(link)
+
+    async def _push(self, link: Link) -> None:
         self.changed()
         while batch := list(self._unwritten)[:BATCH]:
             self._unwritten.difference_update(batch)
@@ -235,11 +245,11 @@ class Cooldowns:
         pairs = [
             text
             for each, state in states.items()
-            for text in (_field(each), msgspec.msgpack.encode(state))
+            for text in (field_of(each), msgspec.msgpack.encode(state))
         ]
         arguments = [self.kind, self._replica.id, *pairs]
         answer = await link.script("cooldowns", ["cooldowns", "news"], arguments, read=_pairs)
-        taken = _decoded(answer.items())
+        taken = states_of(answer.items())
         self.take(taken)
         now = self.server_now
         return {
@@ -254,7 +264,7 @@ class Cooldowns:
         self._read = read
         self._look()
         now = self.server_now
-        for cooldown, state in _decoded(new).items():
+        for cooldown, state in states_of(new).items():
             self._states[cooldown] = merged(self._states.get(cooldown, NOTHING), state, now)
         self._apply(self._states)  # all: accounts come and go, credentials and clocks change
         self._reconcile(now)
@@ -263,7 +273,7 @@ class Cooldowns:
         """Forget what is old, there and here; what Redis has lost is unwritten again."""
         for cooldown, state in list(self._states.items()):
             fresh = state if _lasts(state, now) else merged(state, NOTHING, now)
-            written = _field(cooldown) in self._read
+            written = field_of(cooldown) in self._read
             if fresh.gone(now):
                 del self._states[cooldown]
             elif fresh is not state:
@@ -282,7 +292,8 @@ class Cooldowns:
         self._store.close()
 
 
-def _field(cooldown: Id) -> bytes:
+def field_of(cooldown: Id) -> bytes:
+    """Return the name of a cooldown in Redis."""
     return msgspec.json.encode(cooldown)
 
 
@@ -298,7 +309,7 @@ def say(runtime: Runtime, line: str) -> None:
         runtime.say(line) if runtime.say else logger.info("%s", line)
 
 
-def _id_of(field: object) -> Id | None:
+def id_of(field: object) -> Id | None:
     """Return the cooldown that a field of Redis names; None for what is none."""
     try:
         return msgspec.json.decode(field, type=Id) if isinstance(field, str) else None
@@ -311,7 +322,7 @@ def _pairs(answer: Sequence[bytes]) -> dict[bytes, bytes]:
     return dict(zip(answer[::2], answer[1::2], strict=True))
 
 
-def _decoded(pairs: Iterable[tuple[bytes, bytes]]) -> dict[Id, State]:
+def states_of(pairs: Iterable[tuple[bytes, bytes]]) -> dict[Id, State]:
     """Return the states in pairs of Redis; what is none is left out."""
     states = {}
     for field, text in pairs:

@@ -121,6 +121,8 @@ class Hold:
     recovery: bool = False
     """It waits for an account to recover, by `routing.hold`, which is bounded (`core/failover/waiting.py`); else only
     for a moment, in which an account is about to be free."""
+    awaits: str = ""
+    """The key of the account that it may probe, if no other replica does: that is known within milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from mitmproxy import http
 
-from neurolink_mitm.addons.hold import Holding
+from neurolink_mitm.addons.hold import SETTLE, Holding
 from neurolink_mitm.core.exchange import Hold, Outcome
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.settings.values import Config, Routing
@@ -32,8 +32,10 @@ class Held:
         failure = make_failure(429, f"retry-after: {cooling}")
         self.runtime.pool.failed(A.key, ANY, failure, sent_at=NOW, now=NOW)
 
-    def hold(self, name: str, *, recovery: bool = True, **exchange: Any) -> http.HTTPFlow:
-        held = Hold(self.clock.now() + 60, "a is cooling", recovery=recovery)
+    def hold(
+        self, name: str, *, recovery: bool = True, awaits: str = "", **exchange: Any
+    ) -> http.HTTPFlow:
+        held = Hold(self.clock.now() + 60, "a is cooling", recovery=recovery, awaits=awaits)
         flow = make_flow(model="claude-x", step=held, request_id=name, **exchange)
         make_resumable(flow, lambda: (self.goes_on(flow), self.more.set()))  # type: ignore[func-returns-value]
         self.addon.hold(flow)
@@ -129,6 +131,18 @@ async def test_one_that_waits_for_a_probe_goes_on_as_soon_as_it_has_a_result() -
     failure = make_failure(429, "retry-after: 30")
     held.runtime.pool.failed(A.key, ANY, failure, sent_at=NOW + 30, now=NOW + 30)
     assert await held.turns(least=1) == ["short"]
+
+
+async def test_one_that_has_asked_to_probe_goes_on_as_soon_as_it_may() -> None:
+    """Without `SETTLE`: it waits for milliseconds, though another account could serve."""
+    held = Held(cooling=30)
+    held.runtime.pool.update([A, make_account("b")])
+    held.clock.advance(30)
+    held.runtime.pool.reserve(A.key, ["*"], NOW + 30.004, NOW + 30, asked=True)
+    held.hold("a", recovery=False, awaits=A.key)
+    assert await held.turns(0.0) == []
+    held.runtime.pool.release(A.key, ["*"])
+    assert await held.turns(SETTLE / 2) == ["a"]
 
 
 async def test_one_that_goes_on_and_is_held_again_does_not_do_so_all_the_time() -> None:

@@ -32,6 +32,7 @@ from tests.addons.flows import document, make_flow, record, refusal
 from tests.fakes import (
     NOW,
     FakeClock,
+    FakeProbes,
     FakeRandomSource,
     make_account,
     make_attempt,
@@ -267,6 +268,41 @@ def test_it_waits_for_a_probe_and_no_longer_than_its_patience() -> None:
     assert (record(flow).current_account, flow.response) == (None, None)
     clock.advance(PROBE_WAIT)
     assert record(attempt(runtime, flow)).current_account == A
+
+
+def recovered(*accounts: Account) -> tuple[Runtime, FakeProbes]:
+    """Replicas whose account a has cooled down; nobody has the right to probe it yet."""
+    clock, probes = FakeClock(), FakeProbes({A.key: NOW + 1.004})
+    runtime = make_runtime(*accounts, clock=clock, probes=probes)
+    probes.pool = runtime.pool
+    runtime.pool.failed(A.key, ANY, make_failure(429), sent_at=NOW, now=NOW)
+    clock.advance(1)
+    return runtime, probes
+
+
+def test_a_request_waits_a_moment_for_the_right_to_probe() -> None:
+    runtime, probes = recovered(A, B)
+    flow = attempt(runtime)
+    waits = "waits for the right to probe anthropic:a"
+    assert record(flow).step == Hold(NOW + 1.004, waits, awaits=A.key)
+    assert record(attempt(runtime)).current_account == B  # the next one takes another
+    probes.denied.clear()
+    runtime.pool.release(A.key, ["*"])
+    assert record(attempt(runtime, flow)).current_account == A
+
+
+def test_it_waits_once_and_takes_another_account_then() -> None:
+    runtime, _ = recovered(A, B)
+    flow = attempt(runtime)
+    runtime.pool.release(A.key, ["*"])
+    assert record(attempt(runtime, flow)).current_account == B
+
+
+def test_previews_ask_for_no_right() -> None:
+    runtime, probes = recovered(A, B)
+    runtime.pool.preview(ANY, NOW + 1)
+    runtime.pool.foresee(ANY, NOW + 1)
+    assert probes.asked == []
 
 
 def test_who_has_used_up_its_cap_meanwhile_is_not_sent() -> None:

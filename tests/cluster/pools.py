@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from neurolink_mitm.adapters.system import SystemClock
-from neurolink_mitm.app.cluster import feeds_of
 from neurolink_mitm.cluster.link import Link
+from neurolink_mitm.cluster.pool import pool_feeds
 from neurolink_mitm.cluster.replica import Replica
 from neurolink_mitm.core.cluster.members import Member
 from neurolink_mitm.core.pool.accounts import Account
@@ -16,7 +16,6 @@ from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.settings.cluster import Cluster
 from neurolink_mitm.ports import Runtime
 from tests.cluster.redis_server import RedisServer
 from tests.fakes import FakeCluster, MemoryStateStore, make_account, make_failure, make_runtime
@@ -38,11 +37,10 @@ class PoolReplica:
             pool=Pool(accounts), clock=SystemClock(), state_store=self.file
         )
         self.runtime.cluster = FakeCluster(name=name)
-        settings = Cluster(url=Secret(server.url), namespace=namespace)
         self.replica = Replica(
             Link(Secret(server.url), namespace), name, lambda _: Member(name=name)
         )
-        self.replica.share(feeds_of(self.replica, self.runtime, settings))
+        self.replica.share(pool_feeds(self.replica, self.runtime))
 
     @property
     def pool(self) -> Pool:
@@ -75,6 +73,10 @@ class PoolReplica:
         self.pool.succeeded(key, ASKED, sent_at=sent_at, now=self.now())
         self.hand_on()
 
+    def chooses(self, key: str) -> bool:
+        account = self.pool.choose(ASKED, self.now()).account
+        return account is not None and account.key == key
+
     def has_cooldown(self, key: str = WORK) -> bool:
         return "*" in self.pool.account_state(key).cooldowns
 
@@ -83,6 +85,10 @@ class PoolReplica:
 
     def cools(self, key: str = WORK) -> bool:
         return self.has_cooldown(key) and self.cooldown(key).cooling(self.now())
+
+    def has_cooled(self, key: str = WORK) -> bool:
+        """Return whether the account may be tried again, by the clocks of all replicas."""
+        return self.has_cooldown(key) and self.cooldown(key).until + 0.02 < self.now()
 
 
 @asynccontextmanager

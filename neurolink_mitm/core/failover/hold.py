@@ -106,6 +106,8 @@ def outlook(
 
     One that waits for a recovery does not probe an account whose window is used up still, and waits for its turn.
     """
+    if step.awaits and (until := pool.asked_until(step.awaits, requirements, now)):
+        return Outlook(False, Recovery(until, step.awaits))
     if not step.recovery:
         return Outlook(pool.foresee(requirements, now, step.tried).wait_until is None)
     route, anyone = route or THE_POOL, replace(requirements, session=None)

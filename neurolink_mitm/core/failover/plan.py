@@ -122,7 +122,7 @@ class _Progress:
             if choice.account is None:
                 if choice.wait_until is None:
                     break
-                yield Hold(choice.wait_until, choice.why, frozenset(tried))
+                yield Hold(choice.wait_until, choice.why, frozenset(tried), awaits=choice.awaits)
                 continue
             tried.add(choice.account.key)
             if self.no_ways and way_of(choice.account) in self.no_ways:

@@ -142,7 +142,7 @@ def kind_of(place: Place) -> Kind:
     exchange, step = place.exchange, place.step
     if step.recovery:
         return (*wish_of(exchange), step.recovery)
-    return exchange.requirements, _on(exchange), step.recovery, step.tried
+    return exchange.requirements, _on(exchange), step.recovery, step.tried, step.awaits
 
 
 def wish_of(exchange: Exchange) -> Kind:

@@ -51,6 +51,21 @@ def out_of_use(account: Account, now: float) -> str | None:
     return account.paused.text if account.paused and not account.paused.over(now) else None
 
 
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """The probe of a scope is left to another replica, from `since` until `until` at most.
+
+    `asked`: whose it is will be known at once.
+    """
+
+    since: float
+    until: float
+    asked: bool = False
+
+    def lasts(self, now: float) -> bool:
+        return self.since <= now < self.until
+
+
 @dataclass(slots=True)
 class AccountTally:
     """Counts of one account since the proxy started."""
@@ -71,8 +86,8 @@ class AccountState:
     cooldowns: dict[str, Cooldown] = field(default_factory=dict)
     probes: dict[str, float] = field(default_factory=dict)
     """When the probe of a scope was sent: the first request after a cooldown."""
-    reserved: dict[str, float] = field(default_factory=dict)
-    """Until when the probe of a scope is another replica's; without a cluster there is none."""
+    reserved: dict[str, Reserved] = field(default_factory=dict)
+    """The scopes whose probe is another replica's; without a cluster there is none."""
     ramps: Ramps = field(default_factory=Ramps)
     answers: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_ANSWERS))
     """When upstream gave the latest good answers."""
@@ -119,16 +134,15 @@ class AccountState:
     ) -> float | None:
         """Return until when a probe's result is worth waiting for, if only that keeps `account` from serving."""
         began = [at for scope, at in self.probes.items() if covers(scope, model, endpoint)]
-        reserved = [
-            at for scope, at in self.reserved.items() if at > now and covers(scope, model, endpoint)
-        ]
-        if not (began or reserved) or not all(0 <= now - at < PROBE_WAIT for at in began):
+        if self.reserved:
+            began += [each.since for each in self._reserved(model, endpoint, now)]
+        if not began or not all(0 <= now - at < PROBE_WAIT for at in began):
             return None
         if self._unsuitable(account, model, claude_code, now) or self._cooling(
             model, endpoint, now
         ):
             return None
-        return min((*(at + PROBE_WAIT for at in began), *reserved))
+        return min(began) + PROBE_WAIT
 
     def load(self, now: float) -> int:
         """Return how many requests it has answered lately, or serves now: so many more can be sent at once."""
@@ -181,7 +195,7 @@ class AccountState:
             return None
         for scope, cooldown in self._matching(model, endpoint):
             probed = abs(now - self.probes.get(scope, -math.inf)) < PROBE_LEASE
-            if probed or now < self.reserved.get(scope, now):
+            if probed or ((reserved := self.reserved.get(scope)) and reserved.lasts(now)):
                 return Ineligible(
                     f"being tried again{_of(scope, cooldown)} after {cooldown.reason}", now + 1
                 )
@@ -204,7 +218,7 @@ class AccountState:
         moments = [cooldown.until for cooldown in self.cooldowns.values()]
         for at in self.probes.values():
             moments += (at - PROBE_LEASE, at + PROBE_LEASE)
-        moments += self.reserved.values()
+        moments += [reserved.until for reserved in self.reserved.values()]
         if account.expires_at is not None:
             moments.append(account.expires_at)
         if account.paused and account.paused.until is not None:
@@ -309,6 +323,23 @@ class AccountState:
         elif scope in self.cooldowns:
             self._clear(scope)
             self.ramps.begin(scope, now)
+
+    def reserve(self, scope: str, until: float, now: float, *, asked: bool) -> None:
+        """Leave the probe of `scope` to another replica."""
+        before = self.reserved.get(scope)
+        goes_on = before is not None and before.lasts(now) and not before.asked
+        since = before.since if before and goes_on else now
+        self.reserved = {s: each for s, each in self.reserved.items() if each.lasts(now)}
+        self.reserved[scope] = Reserved(since, until, asked)
+
+    def asked_until(self, model: str | None, endpoint: str, now: float) -> float | None:
+        """Return when it is known at the latest whose a probe is that was asked for; None: none was, or it is known."""
+        asked = [each.until for each in self._reserved(model, endpoint, now) if each.asked]
+        return max(asked, default=None)
+
+    def _reserved(self, model: str | None, endpoint: str, now: float) -> list[Reserved]:
+        reserved = self.reserved.items()
+        return [e for scope, e in reserved if e.lasts(now) and covers(scope, model, endpoint)]
 
     def tries_again(self, model: str | None, endpoint: str) -> list[str]:
         """Return the scopes that a request sent now would probe."""

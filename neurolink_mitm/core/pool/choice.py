@@ -50,6 +50,8 @@ class Choice:
     free soon; None: no account is worth waiting for."""
     waits_for: str = ""
     """What it waits for until then, in words."""
+    awaits: str = ""
+    """The key of the account that this replica has asked to probe, if the request waits for that."""
 
     @property
     def why(self) -> str:

@@ -7,7 +7,7 @@ since the epoch.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -180,18 +180,34 @@ class Pool(Choosing):
         state = self._states.get(key)
         return state.tries_again(requirements.model, requirements.endpoint) if state else []
 
-    def reserve(self, key: str, scopes: Iterable[str], until: float) -> None:
-        """Leave the probe of these scopes to another replica, `until` then at most."""
+    def probing(self, key: str) -> Collection[str]:
+        """Return the scopes of an account that a request probes now."""
+        state = self._states.get(key)
+        return state.probes.keys() if state else ()
+
+    def reserve(
+        self, key: str, scopes: Iterable[str], until: float, now: float, *, asked: bool = False
+    ) -> None:
+        """Leave the probe of these scopes to another replica, `until` then at most.
+
+        `asked`: whose it is will be known at once.
+        """
         if state := self._states.get(key):
-            state.reserved |= dict.fromkeys(scopes, until)
+            for scope in scopes:
+                state.reserve(scope, until, now, asked=asked)
             self._touch(key)
 
     def release(self, key: str, scopes: Iterable[str]) -> None:
-        """End what `reserve` did."""
+        """Let this replica probe these scopes again."""
         if state := self._states.get(key):
             for scope in scopes:
                 state.reserved.pop(scope, None)
             self._touch(key)
+
+    def asked_until(self, key: str, requirements: Requirements, now: float) -> float | None:
+        """Return when it is known at the latest whether this replica may probe the account; None: it is known."""
+        state = self._states.get(key)
+        return state.asked_until(requirements.model, requirements.endpoint, now) if state else None
 
     def began(
         self, key: str, requirements: Requirements, now: float, *, moved: bool = False

@@ -17,8 +17,10 @@ from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.pool.limits import OwnLimits
 from neurolink_mitm.core.pool.pauses import Pause, utc
 from neurolink_mitm.core.pool.quota import Quota
+from neurolink_mitm.core.pool.ramp import PROBE_WAIT
 from neurolink_mitm.core.pool.token_bucket import TokenBucket
 from neurolink_mitm.core.pool.windows import Window
+from neurolink_mitm.core.request.endpoints import COUNT_TOKENS, MESSAGES
 from tests.fakes import NOW, make_account
 
 OPUS, SONNET = "claude-opus-4-6", "claude-sonnet-4-6"
@@ -243,6 +245,72 @@ def test_when_it_fails_the_cooldown_is_the_next_longer_one() -> None:
 
 
 # --- Success
+
+
+# --- Replicas
+
+
+def test_a_scope_that_another_replica_probes_is_left_alone() -> None:
+    state = cooling("*opus*")
+    state.reserve("*opus*", NOW + 13, NOW + 10, asked=False)
+    found = ineligible(state, NOW + 11)
+    assert found == Ineligible("being tried again for *opus* after a limit", NOW + 12)
+    assert [ineligible(state, NOW + 11, SONNET), ineligible(state, NOW + 13)] == [None, None]
+
+
+def test_its_result_is_waited_for_as_that_of_a_probe_here() -> None:
+    state = cooling()
+    state.reserve("*", NOW + 13, NOW + 10, asked=False)
+    state.reserve("*", NOW + 14, NOW + 11, asked=False)
+    moments = [state.probed_until(make_account(), OPUS, False, NOW + s) for s in (11, 12.5)]
+    assert moments == [NOW + 10 + PROBE_WAIT, None]
+
+
+def test_what_was_asked_for_is_known_soon() -> None:
+    state = cooling()
+    assert state.asked_until(OPUS, MESSAGES, NOW + 10) is None
+    state.reserve("*", NOW + 10.004, NOW + 10, asked=True)
+    assert state.asked_until(OPUS, MESSAGES, NOW + 10) == NOW + 10.004
+    assert state.asked_until(OPUS, COUNT_TOKENS, NOW + 10) is None
+    assert state.asked_until(OPUS, MESSAGES, NOW + 10.004) is None
+    state.reserve("*", NOW + 13, NOW + 10.005, asked=False)
+    assert state.asked_until(OPUS, MESSAGES, NOW + 10.005) is None
+
+
+def test_reservations_that_are_over_do_not_pile_up() -> None:
+    state = cooling()
+    for n in range(9):
+        state.reserve(f"model-{n}", NOW + n + 1, NOW + n, asked=False)
+    assert state.reserved.keys() == {"model-8"}
+
+
+def test_a_cooldown_of_another_replica_is_taken_over() -> None:
+    state = AccountState()
+    state.reserve("*", NOW + 3, NOW, asked=False)
+    taken = Cooldown(2, NOW, NOW + 2, "a limit, seen by b")
+    state.take_cooldown("*", taken, NOW)
+    assert (state.cooldowns, state.reserved) == ({"*": taken}, {})
+    assert ineligible(state, NOW + 1) == Ineligible("cooling for 1 s: a limit, seen by b", NOW + 2)
+    state.take_cooldown("*", None, NOW + 2)
+    assert (state.cooldowns, state.ramps.by_scope.keys()) == ({}, {"*"})
+    state.take_cooldown("*opus*", None, NOW + 2)
+    assert state.ramps.by_scope.keys() == {"*"}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "model", "probed"),
+    [
+        (MESSAGES, OPUS, ["*", "*opus*"]),
+        (MESSAGES, SONNET, ["*"]),
+        (COUNT_TOKENS, OPUS, ["count_tokens:*"]),
+    ],
+)
+def test_what_a_request_would_probe(endpoint: str, model: str, probed: list[str]) -> None:
+    state = AccountState()
+    for scope in ("*", "*opus*", "count_tokens:*"):
+        cool_down(state, scope)
+    assert state.tries_again(model, endpoint) == probed
+    assert AccountState().tries_again(model, endpoint) == []
 
 
 def test_success_clears_what_it_could_have_met() -> None:

@@ -226,7 +226,8 @@ def test_cooldowns_that_were_reset_are_put_back_for_the_same_credential() -> Non
     before = pool.cooldowns()[A]
     pool.reset_named("a")
     pool.cool_again(A, before, NOW)
-    assert pool.cooldowns()[A] == before
+    scopes = {scope: replace(each, began=NOW) for scope, each in before.scopes.items()}
+    assert pool.cooldowns()[A] == replace(before, scopes=scopes)
     pool.reset_named(A)
     pool.cool_again(A, replace(before, credential="another"), NOW)
     pool.cool_again("anthropic:gone", before, NOW)
@@ -241,6 +242,35 @@ def test_reset_forgets_cooldowns_and_probes() -> None:
     assert pool.ineligible(ANY, NOW + 11) == {}
     assert fail(pool, A, now=NOW + 12).level == 0
     assert pool.ineligible(ANY, NOW + 22) == {}
+
+
+def test_what_another_replica_knows_of_a_cooldown_is_taken_over() -> None:
+    pool, woken = make_pool("ab"), list[int]()
+    pool.on_change = lambda: woken.append(1)
+    before, taken_over = pool.changes, Cooldown(1, NOW, NOW + 9, "a limit, seen by b")
+    pool.take_cooldowns(A, {"*": taken_over}, NOW)
+    pool.take_cooldowns("anthropic:gone", {"*": taken_over}, NOW)
+    assert (taken(pool), pool.changes, len(woken)) == ("b", before + 1, 1)
+    assert pool.cooldowns()[A].scopes == {"*": taken_over}
+    pool.take_cooldowns(A, {"*": None}, NOW)
+    assert (taken(pool), pool.cooldowns()) == ("a", {})
+
+
+def test_an_account_that_another_replica_probes_is_left_alone() -> None:
+    pool = make_pool("ab")
+    fail(pool, A)
+    assert pool.tries_again(A, ANY) == ["*"]
+    assert pool.tries_again("anthropic:gone", ANY) == pool.tries_again(B, ANY) == []
+    pool.reserve(A, ["*"], NOW + 13, NOW + 10)
+    assert taken(pool, now=NOW + 11) == "b"
+    pool.release(A, ["*"])
+    assert taken(pool, now=NOW + 11) == "a"
+    pool.began(A, ANY, NOW + 11)
+    assert (list(pool.probing(A)), list(pool.probing("anthropic:gone"))) == (["*"], [])
+    pool.reserve(A, ["*"], NOW + 13, NOW + 10, asked=True)
+    assert pool.asked_until(A, ANY, NOW + 11) == NOW + 13
+    pool.reset(A)
+    assert pool.asked_until(A, ANY, NOW + 11) is None
 
 
 def test_changes_of_cooldowns_are_counted() -> None:

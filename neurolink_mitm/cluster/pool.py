@@ -1,0 +1,17 @@
+"""What replicas share of their pools."""
+
+from __future__ import annotations
+
+from neurolink_mitm.cluster.cooldowns import Cooldowns
+from neurolink_mitm.cluster.feed import Feed
+from neurolink_mitm.cluster.probes import Probes
+from neurolink_mitm.cluster.replica import Replica
+from neurolink_mitm.cluster.state_store import SharedStateStore
+from neurolink_mitm.ports import Runtime
+
+
+def pool_feeds(replica: Replica, runtime: Runtime) -> list[Feed]:
+    """Return the feeds of the pool, attached to the runtime until they are closed."""
+    store = SharedStateStore(runtime)
+    cooldowns = Cooldowns(replica, runtime, store)
+    return [cooldowns, Probes(replica, runtime, cooldowns, store)]

@@ -1,0 +1,224 @@
+"""Which replica probes an account that has cooled down: one a cooldown, while Redis is there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from neurolink_mitm.cluster.cooldowns import Cooldowns, Id, field_of, id_of, states_of
+from neurolink_mitm.cluster.link import AwayError, Link, RefusedError
+from neurolink_mitm.cluster.replica import Replica
+from neurolink_mitm.cluster.state_store import SharedStateStore
+from neurolink_mitm.core.cluster.breaker import State as Breaker
+from neurolink_mitm.core.pool.choice import Requirements
+from neurolink_mitm.ports import Runtime
+
+WAIT = 0.004
+"""Seconds that a request waits for the right to probe; without an answer it probes."""
+LEASE = 3.0
+"""Seconds that a right lasts; it is prolonged each second while the probe is under way."""
+UNUSED = 1.0
+"""Seconds after which a right is given back that no request has used."""
+BEGINNING = 0.1
+"""Seconds in which a request that may probe begins to."""
+MARGIN = 0.002
+"""Seconds that clocks differ by, about."""
+FORGOTTEN = 1.0
+"""Seconds after which an unanswered question is put again."""
+
+
+@dataclass(slots=True)
+class Right:
+    """A right of this replica. Times are monotonic."""
+
+    since: float
+    used_at: float | None = None
+    """When a request was last let through."""
+
+
+class Probes:
+    """Asks for the right when a request would probe; what others have is marked in the pool."""
+
+    kind = "probes"
+
+    def __init__(
+        self, replica: Replica, runtime: Runtime, cooldowns: Cooldowns, store: SharedStateStore
+    ) -> None:
+        self._replica, self._runtime, self._cooldowns = replica, runtime, cooldowns
+        self._rights: dict[Id, Right] = {}
+        self._unanswered: dict[Id, float] = {}
+        """When (monotonic) a request need not wait for the answer any more."""
+        self._ended: set[Id] = set()
+        """Rights that are to be given back."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        store.on_cooldowns.append(self._check)
+        store.on_quotas.append(self._check)
+        runtime.probes = self
+
+    def denied_until(self, key: str, requirements: Requirements, now: float) -> float | None:
+        """Return until when such a request must not probe the account; see `ports.Probes`."""
+        scopes = self._runtime.pool.tries_again(key, requirements)
+        if not scopes:
+            return None
+        credential = self._cooldowns.credential(key) or ""
+        ids = [Id(key, credential, scope) for scope in scopes]
+        if all(each in self._rights for each in ids):
+            self._use(ids)
+            return None
+        if self._replica.link.breaker.state is not Breaker.CLOSED:
+            return None
+        steady = _steady()
+        since = [self._unanswered.get(each) for each in ids]
+        if all(at is not None and at <= steady < at + FORGOTTEN for at in since):
+            return None
+        self._ask(ids, now)
+        return now + WAIT
+
+    def _use(self, ids: Iterable[Id]) -> None:
+        for each in ids:
+            self._rights[each].used_at = _steady()
+
+    # Asking
+
+    def _ask(self, ids: Sequence[Id], now: float) -> None:
+        loop, pool = asyncio.get_running_loop(), self._runtime.pool
+        scopes = [each.scope for each in ids]
+        self._unanswered.update(dict.fromkeys(ids, loop.time() + WAIT))
+        pool.reserve(ids[0].account, scopes, now + WAIT, now, asked=True)
+        loop.call_later(WAIT, lambda: pool.on_change())
+        task = loop.create_task(self._asked(ids))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _asked(self, ids: Sequence[Id]) -> None:
+        try:
+            answer = await self._request(self._replica.link, ids)
+        except (AwayError, RefusedError):
+            self._unanswered.update(dict.fromkeys(ids, _steady()))  # as if it had never come
+            self._release(ids)
+            return
+        for each in ids:
+            self._unanswered.pop(each, None)
+        match answer:
+            case [b"yours"]:
+                self._rights |= {each: Right(_steady()) for each in ids}
+                self._release(ids)
+            case [b"theirs", int(left)]:
+                self._leave_to_others(ids, left / 1000)
+            case [b"cooling", field, text]:
+                self._cools(ids, {field: text})
+
+    async def _request(self, link: Link, ids: Sequence[Id]) -> list[Any]:
+        fields = [field_of(each) for each in ids]
+        keys = ["cooldowns", "news", *map(_key, fields)]
+        arguments = [self.kind, self._replica.id, int(LEASE * 1000), *fields]
+        return list(await link.script("probe", keys, arguments, read=_answer))
+
+    def _release(self, ids: Sequence[Id]) -> None:
+        self._runtime.pool.release(ids[0].account, [each.scope for each in ids])
+
+    def _leave_to_others(self, ids: Iterable[Id], seconds: float) -> None:
+        now = self._runtime.clock.now()
+        for each in ids:
+            self._rights.pop(each, None)
+            self._runtime.pool.reserve(each.account, [each.scope], now + seconds, now)
+
+    def _cools(self, ids: Sequence[Id], pairs: dict[bytes, bytes]) -> None:
+        """Take over that a probe has failed meanwhile, or that the cooldown ends a little later than here."""
+        self._release(ids)
+        states = states_of(pairs.items())
+        self._cooldowns.take(states)
+        ends = [window.until for state in states.values() for window in state.windows]
+        now = self._runtime.clock.now()
+        until = self._replica.link.offset.to_ours(max(ends, default=0.0)) + MARGIN
+        if until > now:
+            scopes = [each.scope for each in ids]
+            self._runtime.pool.reserve(ids[0].account, scopes, until, now)
+
+    # What others do
+
+    def heard(self, news: list[Any]) -> None:
+        """Mark what another replica probes, or probes no more: `taken` or `free`, milliseconds, the cooldowns."""
+        event, milliseconds, *fields = news[1:]
+        ids = [each for each in map(id_of, fields) if each]
+        ours = [e for e in ids if self._cooldowns.credential(e.account) == e.credential]
+        if event == "taken":
+            self._leave_to_others(ours, min(LEASE, max(0.0, float(milliseconds) / 1000)))
+        else:
+            for each in ours:
+                self._release([each])
+
+    # What becomes of a right
+
+    def _check(self) -> None:
+        """Note which rights have served their purpose."""
+        if not self._rights:
+            return
+        now = _steady()
+        for each, right in list(self._rights.items()):
+            limit = UNUSED if right.used_at is None else BEGINNING
+            since = right.since if right.used_at is None else right.used_at
+            if not self._is_probing(each) and now - since >= limit:
+                del self._rights[each]
+                self._ended.add(each)
+            elif not self._is_probing(each):
+                asyncio.get_running_loop().call_later(limit, self._check)
+        if self._ended:
+            self._replica.wake(self.kind)
+
+    def _is_probing(self, cooldown: Id) -> bool:
+        return cooldown.scope in self._runtime.pool.probing(cooldown.account)
+
+    async def push(self, link: Link) -> None:
+        self._check()
+        if self._ended:
+            await self._end(link)
+        for each in [each for each in self._rights if self._is_probing(each)]:
+            answer = await self._request(link, [each])
+            if answer[:1] == [b"theirs"]:
+                self._rights.pop(each, None)
+
+    async def _end(self, link: Link) -> None:
+        """Give rights back, when the others can know what the probe has shown."""
+        await self._cooldowns.push(link)
+        ended = list(self._ended)
+        fields = [field_of(each) for each in ended]
+        keys = ["news", *map(_key, fields)]
+        await link.script("probe_end", keys, [self.kind, self._replica.id, *fields])
+        self._ended.difference_update(ended)
+
+    async def read(self, link: Link) -> None:
+        """Nothing: a right ends by itself."""
+
+    def lost(self) -> None:
+        """Nothing: a probe that is under way is written again each second."""
+
+    async def leave(self, link: Link) -> None:
+        self._ended |= self._rights.keys()
+        self._rights.clear()
+        if self._ended:
+            await self._end(link)
+
+    def close(self) -> None:
+        self._runtime.probes = None
+        for task in self._tasks:
+            task.cancel()
+
+
+def _answer(answer: list[Any]) -> list[Any]:
+    """Return the answer to a request for a right. Raises `ValueError` for what is none."""
+    match answer:
+        case [b"yours"] | [b"theirs", int()] | [b"cooling", bytes(), bytes()]:
+            return answer
+    raise ValueError("no answer to a request for a right")
+
+
+def _key(field: bytes) -> str:
+    return f"probe:{sha256(field).hexdigest()[:32]}"
+
+
+def _steady() -> float:
+    return asyncio.get_running_loop().time()
