@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -132,10 +133,22 @@ def _malloc_trim() -> Any:
 
 
 PACKAGES = {
+    "cluster": ("cryptography", "redis[hiredis]"),
     "keyring": ("keyring",),
     "otel": ("opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"),
 }
 """Packages of each extra, as in pyproject.toml."""
+
+
+CLUSTER_MODULES = ("redis", "hiredis", "cryptography")
+"""Modules of the extra `cluster`."""
+
+
+def missing_for_cluster() -> str | None:
+    """Return what is wrong where packages of the extra `cluster` are missing."""
+    if all(map(find_spec, CLUSTER_MODULES)):
+        return None
+    return f"needs packages that are not installed; run {how_to_install('cluster')}"
 
 
 def how_to_install(extra: str, prefix: str = sys.prefix) -> str:
@@ -145,7 +158,7 @@ def how_to_install(extra: str, prefix: str = sys.prefix) -> str:
 
 def how_to_add(packages: Sequence[str], by_pip: str, prefix: str = sys.prefix) -> str:
     """Return the command that adds `packages` to such an environment; `by_pip` is what pip is told."""
-    parts = Path(prefix).parts
+    parts, packages = Path(prefix).parts, [shlex.quote(each) for each in packages]
     if "pipx" in parts:
         return f"pipx inject neurolink-mitm {' '.join(packages)}"
     if "uv" in parts and "tools" in parts:

@@ -7,6 +7,8 @@ import logging
 import secrets
 import socket
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from neurolink_mitm.adapters.network import Network
@@ -15,6 +17,7 @@ from neurolink_mitm.config.sources import Sources
 from neurolink_mitm.core.cluster.members import clean
 from neurolink_mitm.core.settings.cluster import Cluster
 from neurolink_mitm.core.settings.values import Config
+from neurolink_mitm.dataplane.threads import run_in_thread
 from neurolink_mitm.ports import Runtime
 
 if TYPE_CHECKING:
@@ -81,13 +84,14 @@ class ClusterSwitch:
                 self._runtime.cluster = None
             if self._running:
                 try:
-                    self._replica = self._make(self._running)
+                    self._replica = await self._make(self._running)
                 except Exception:
                     logger.exception("this proxy is by itself: its part in the cluster can't begin")
                     return
                 self._replica.begin()
 
-    def _make(self, wanted: Wanted) -> Replica:
+    async def _make(self, wanted: Wanted) -> Replica:
+        await run_in_thread(partial(_prepare, wanted))
         from neurolink_mitm.cluster.link import Link
         from neurolink_mitm.cluster.replica import Replica
         from neurolink_mitm.cluster.tallies import CountedByAll
@@ -103,6 +107,14 @@ class ClusterSwitch:
         replica.share([*feeds_of(replica, runtime, settings, self._sources), counted])
         runtime.cluster = View(described, replica, counted)
         return replica
+
+
+def _prepare(wanted: Wanted) -> None:
+    """Do what takes long, beside requests: import redis-py and cryptography, make the context of TLS."""
+    for name in ("replica", "seal"):
+        import_module(f"neurolink_mitm.cluster.{name}")
+    if wanted.network:
+        _ = wanted.network.context
 
 
 def feeds_of(replica: Replica, runtime: Runtime, settings: Cluster, sources: Sources) -> list[Feed]:

@@ -19,7 +19,6 @@ from redis.backoff import NoBackoff
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.dataplane.threads import run_in_thread
 from neurolink_mitm.dataplane.upstreams.names import addresses_of
 
 CONNECT_LIMIT = 0.2
@@ -30,6 +29,7 @@ LARGEST_ANSWER = 8 * 2**20
 """Bytes of an answer at most."""
 NEXT_ADDRESS = 0.05
 """Seconds after which the next address of a name is tried beside one that does not answer."""
+
 
 MakeContext = Callable[[], ssl.SSLContext]
 """Returns the context of TLS; may take tens of milliseconds."""
@@ -74,7 +74,7 @@ class BoundedReader(asyncio.StreamReader):
 class BoundedConnection(Connection):
     """As redis-py's connection. One that is given up is closed at once."""
 
-    def __init__(self, *, context: MakeContext | None = None, **options: Any) -> None:
+    def __init__(self, *, context: ssl.SSLContext | None = None, **options: Any) -> None:
         super().__init__(**options)
         self._context = context
         self.driver_info = None  # each connection would tell the server the library's version first
@@ -93,16 +93,15 @@ class BoundedConnection(Connection):
             raise
 
     async def _connect(self) -> None:
-        context = await run_in_thread(self._context) if self._context else None
         loop = asyncio.get_running_loop()
         addresses = await addresses_of(self.host, self.port)
         sock = await start_connection(addresses, happy_eyeballs_delay=NEXT_ADDRESS)
         reader = BoundedReader(loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-        name = self.host if context else None
+        name = self.host if self._context else None
         try:
             transport, _ = await loop.create_connection(
-                lambda: protocol, sock=sock, ssl=context, server_hostname=name
+                lambda: protocol, sock=sock, ssl=self._context, server_hostname=name
             )
         except BaseException:
             sock.close()
@@ -136,7 +135,7 @@ def connection_options(server: Server, context: MakeContext | None) -> dict[str,
         "db": server.db,
         "username": server.username,
         "password": server.password.reveal() if server.password else None,
-        "context": (context or ssl.create_default_context) if server.tls else None,
+        "context": (context or ssl.create_default_context)() if server.tls else None,
         "protocol": 2,
         "socket_connect_timeout": CONNECT_LIMIT,
         "socket_timeout": COMMAND_LIMIT,

@@ -65,7 +65,7 @@ class Link:
     """Asks Redis, within `CONNECT_LIMIT` and `COMMAND_LIMIT`."""
 
     def __init__(self, url: Secret, namespace: str, context: MakeContext | None = None) -> None:
-        """`context` is for `rediss://`: the authorities that sign the server's certificate."""
+        """`context` is for `rediss://`: whom to trust. It is asked here, which takes tens of milliseconds once."""
         self.names = Names(namespace)
         self.breaker = Breaker()
         self.server = Server.of(url)

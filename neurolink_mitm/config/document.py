@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from itertools import chain, count
 from typing import Any, Literal, get_args, get_origin
 
+from neurolink_mitm.config.cluster_checks import cluster_faults
 from neurolink_mitm.config.interpolation import only_references, resolve_all
 from neurolink_mitm.config.notice_checks import notice_faults, notice_warnings
 from neurolink_mitm.config.provider_checks import (
@@ -60,6 +61,7 @@ def parse(document: object, env: Mapping[str, str]) -> LoadedConfig:
         *_duplicates(resolved),
         *provider_faults(resolved),
         *notice_faults(resolved),
+        *cluster_faults(getattr(file, "cluster", None)),
     )
     wrong = [fault for fault in found if fault.loc not in unresolved]
     if faults or wrong:

@@ -29,6 +29,7 @@ from neurolink_mitm.adapters.network import (
 from neurolink_mitm.adapters.pause_file import PauseFileError, read_pauses
 from neurolink_mitm.adapters.plugins import pipeline
 from neurolink_mitm.adapters.provider_needs import unfit_providers
+from neurolink_mitm.adapters.system import missing_for_cluster
 from neurolink_mitm.adapters.token_store import Credentials, TokenStore, TokenStoreError, open_store
 from neurolink_mitm.config import file as config_file
 from neurolink_mitm.config.document import LoadedConfig
@@ -279,6 +280,8 @@ class Sources:
     def _check_cluster(self, config: Config) -> None:
         if config.cluster is None or self._options.accounts is not None:
             return
+        if missing := missing_for_cluster():
+            raise ConfigError(f"cluster: {missing}")
         try:
             read_cluster_key(key_path(config.cluster, self._config, self._home))
         except ClusterKeyError as e:

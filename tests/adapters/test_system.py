@@ -24,6 +24,7 @@ from neurolink_mitm.adapters.system import (
     free_port,
     how_to_add,
     how_to_install,
+    missing_for_cluster,
     port_owner,
 )
 from tests.fakes import NOW
@@ -189,3 +190,13 @@ def test_the_packages_are_those_of_the_extras() -> None:
         for extra, packages in extras.items()
     }
     assert named == PACKAGES
+
+
+def test_a_missing_package_of_the_cluster_is_told_with_its_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert missing_for_cluster() is None
+    monkeypatch.setattr(heap, "CLUSTER_MODULES", ("redis", "no_such_module"))
+    fault = missing_for_cluster()
+    assert fault is not None
+    assert fault.endswith(how_to_install("cluster"))

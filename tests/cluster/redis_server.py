@@ -18,9 +18,11 @@ LIMIT = 10.0
 class RedisServer:
     """Starts and stops with `with`. It keeps nothing: after `kill` and `start` it is empty."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, ready: bytes = b"+PONG") -> None:
+        """`ready` begins the answer to a PING without login."""
         self._folder = folder
         self._options = options
+        self._ready = ready
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = int(probe.getsockname()[1])
         self._process: subprocess.Popen[bytes] | None = None
@@ -69,6 +71,6 @@ class RedisServer:
         try:
             with socket.create_connection(("127.0.0.1", self.port), 1) as connection:
                 connection.sendall(b"PING\r\n")
-                return connection.recv(100).startswith(b"+PONG")
+                return connection.recv(100).startswith(self._ready)
         except OSError:
             return False

@@ -149,7 +149,7 @@ READ_WHEN_NEEDED = {
     "routing.passthroughModels",
     "routing.hold",
     *(path for path in CHANGED if path.startswith(("timeouts.", "clients.", "logging."))),
-    *(path for path in CHANGED if path.startswith(("listen.", "cluster."))),
+    *(path for path in CHANGED if path.startswith("listen.")),
 }
 """Keys that addons read of `Runtime.config` for each request."""
 OF_COMMANDS = {

@@ -17,7 +17,6 @@ from neurolink_mitm.cli.ui.terminal import print_report
 
 Report = Mapping[str, Any]
 NO_CLUSTER = "the configuration has no cluster.url: this proxy is by itself"
-EXTRA = "cluster.url needs redis-py: install neurolink-mitm[cluster]"
 
 
 @click.command(name="status")
@@ -56,7 +55,9 @@ def _of_redis(path: Path | None, env_file: Path | None) -> Report:
     try:
         from neurolink_mitm.cluster.onlooker import look
     except ImportError:
-        fail(EXTRA, USAGE)
+        from neurolink_mitm.adapters.system import how_to_install
+
+        fail(f"packages are missing; run {how_to_install('cluster')}", USAGE)
     way = network(config, path)
     return asyncio.run(look(config.cluster, lambda: way.context))
 

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.secret import Secret
@@ -29,9 +29,18 @@ def secrets_of(
             yield provider.api_key
     if config.notify.secret:
         yield config.notify.secret
+    if config.cluster:
+        yield from _of_url(config.cluster.url)
     for name, value in environ.items():
         if NAMES_A_SECRET.search(name):
             yield Secret(value)
+
+
+def _of_url(url: Secret) -> Iterator[Secret]:
+    """Yield the URL and its password, as it stands there and as it is meant."""
+    yield url
+    if password := urlsplit(url.reveal()).password:
+        yield from (Secret(password), Secret(unquote(password)))
 
 
 def encoded_forms(secrets: Iterable[Secret]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from neurolink_mitm.core.redact.body import redact_fields
 from neurolink_mitm.core.redact.known_secrets import encoded_forms, secrets_of
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.redact.stream import redact_stream
+from neurolink_mitm.core.settings.cluster import Cluster
 from neurolink_mitm.core.settings.notify import Notify
 from neurolink_mitm.core.settings.values import Config
 
@@ -61,6 +62,7 @@ def test_what_is_too_short_would_star_innocent_text() -> None:
 def test_whose_they_are() -> None:
     account = Account("anthropic:a", "a", "api_key", Secret("one"), "http://h")
     environ = {"X_API_KEY": "two", "HOME": "/home/me"}
-    config = Config(notify=Notify(secret=Secret("signs")))
+    url = "redis://:p%40ss@h/0"
+    config = Config(notify=Notify(secret=Secret("signs")), cluster=Cluster(url=Secret(url)))
     found = secrets_of(config, [account], environ)
-    assert [each.reveal() for each in found] == ["one", "signs", "two"]
+    assert [each.reveal() for each in found] == ["one", "signs", url, "p%40ss", "p@ss", "two"]
