@@ -170,8 +170,11 @@ class Metrics(Protocol):
     def record(self, points: Iterable[Point]) -> None:
         """Count `points` up. Does not block."""
 
-    def page(self, current: Iterable[Point]) -> Iterator[str]:
-        """Yield the text for Prometheus, a metric at a time; `current` are the points of this moment."""
+    def page(self, current: Iterable[Point], replica: str | None = None) -> Iterator[str]:
+        """Yield the text for Prometheus, a metric at a time; `current` are the points of this moment.
+
+        In a cluster each sample has the label `replica`.
+        """
 
 
 class Notices(Protocol):
@@ -210,7 +213,13 @@ class Cluster(Protocol):
         """This replica's name, in rows, metrics and views."""
 
     def report(self) -> Mapping[str, object]:
-        """Return the part of `/status`."""
+        """Return the part of `/status`. Any thread may ask."""
+
+    def gauges(self, now: float) -> Mapping[str, float]:
+        """Return the metrics `proxy_cluster_*` of this moment that there is a value of. Any thread may ask."""
+
+    def tells(self) -> bool:
+        """Return whether this is the one of the replicas that tells the user of events."""
 
 
 class Probes(Protocol):

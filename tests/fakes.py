@@ -20,6 +20,7 @@ from neurolink_mitm.core.providers.translator import Setup
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.response.reader import OpaqueReader
 from neurolink_mitm.core.settings.values import Config
+from neurolink_mitm.core.status.metrics import METRICS
 from neurolink_mitm.ports import Endpoint, Runtime
 from neurolink_mitm.telemetry.otlp import OtlpTelemetry
 from neurolink_mitm.telemetry.registry import MetricRegistry
@@ -184,6 +185,13 @@ class FakeCluster:
     def report(self) -> Mapping[str, object]:
         report = cluster_report("nl", "id-1", self.redis, self.members, lambda at: at)
         return {**report, "replica": self.name}
+
+    def gauges(self, now: float) -> Mapping[str, float]:
+        names = [name for name in METRICS if name.startswith("proxy_cluster_")]
+        return dict.fromkeys(names, 1.0)
+
+    def tells(self) -> bool:
+        return True
 
 
 @dataclass

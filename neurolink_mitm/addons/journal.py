@@ -32,7 +32,8 @@ class Journal:
         if exchange.attempts and exchange.attempts[-1].failure is None:
             self._attempt(exchange, unseen=False)
         if worth_a_row(exchange):
-            row = request_row(exchange)
+            cluster = self.runtime.cluster
+            row = request_row(exchange, cluster.name if cluster else None)
             self.runtime.journal.request(row)
             self.runtime.recent.add(row)
             self.runtime.metrics.record(request_points(row, exchange.body_size))

@@ -123,7 +123,8 @@ class LocalApi:
         runtime, now = self.runtime, self.runtime.clock.now()
 
         def text() -> str:
-            parts = runtime.metrics.page(current_points(runtime, now))
+            replica = runtime.cluster.name if runtime.cluster else None
+            parts = runtime.metrics.page(current_points(runtime, now), replica)
             return "".join(p for p in parts if not (exchange.client and p.startswith(BY_CLIENT)))
 
         page = await run_in_thread(text)

@@ -255,7 +255,10 @@ def _telemetry(runtime: Runtime, registry: MetricRegistry) -> OtlpTelemetry:
     """Set the OTLP export. It follows the environment, and is off where that names no collector."""
     runtime.lag.histogram = lambda ms: registry.record((Point("proxy_loop_lag_ms", ms),))
     telemetry = OtlpTelemetry(
-        telemetry_setup(runtime.environ), registry, lambda: current_points(runtime, time.time())
+        telemetry_setup(runtime.environ),
+        registry,
+        lambda: current_points(runtime, time.time()),
+        lambda: runtime.cluster.name if runtime.cluster else None,
     )
     runtime.telemetry = telemetry
     follow(runtime, lambda _: telemetry.configure(telemetry_setup(runtime.environ)))

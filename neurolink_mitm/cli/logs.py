@@ -113,6 +113,7 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--agent", help="Only those of the agent that begins so, and of those it started."),
         click.option("--user", help="Only those whose x-neurolink-user-id begins so."),
         click.option("--conversation", help="Only those whose x-neurolink-conversation-id begins so."),
+        click.option("--replica", help="Only those that this replica of a cluster answered."),
     )  # fmt: skip
     for option in reversed(options):
         command = option(command)

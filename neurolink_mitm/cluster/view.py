@@ -13,7 +13,7 @@ from neurolink_mitm.cluster.link import Link
 from neurolink_mitm.cluster.replica import Replica
 from neurolink_mitm.cluster.tallies import CountedByAll
 from neurolink_mitm.core.cluster.digests import digests
-from neurolink_mitm.core.cluster.members import Member
+from neurolink_mitm.core.cluster.members import Member, differences, oldest
 from neurolink_mitm.core.cluster.report import RedisState, cluster_report
 from neurolink_mitm.ports import Runtime
 
@@ -100,6 +100,32 @@ class View:
             self._counted.rows(),
         )
         return {**report, "replica": self.name}
+
+    def gauges(self, now: float) -> Mapping[str, float]:
+        replica = self._replica
+        link, members = replica.link, replica.members
+        skew, read_at = link.offset.seconds, replica.read_at
+        values = {
+            "proxy_cluster_replicas": float(len(members)),
+            "proxy_cluster_replicas_differing": float(
+                sum(map(bool, differences(members).values()))
+            ),
+            "proxy_cluster_breaker_open": float(link.breaker.is_open),
+            "proxy_cluster_redis_errors_total": float(link.errors),
+            "proxy_cluster_redis_lag_seconds": replica.lag,
+            "proxy_cluster_news_lag_seconds": replica.heard_after,
+            "proxy_cluster_lag_seconds": None if read_at is None else max(0.0, now - read_at),
+            "proxy_cluster_clock_skew_seconds": None if skew is None else -skew,
+        }
+        return {name: round(value, 6) for name, value in values.items() if value is not None}
+
+    def tells(self) -> bool:
+        replica = self._replica
+        ready = {id_: each for id_, each in replica.members.items() if each.phase == "ready"}
+        return replica.link.breaker.is_open or oldest(ready or replica.members) in (
+            None,
+            replica.id,
+        )
 
 
 def redis_state(link: Link, lag: float | None, read_at: float | None) -> RedisState:

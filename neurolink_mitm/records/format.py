@@ -164,6 +164,7 @@ def timeline(
 
 HEAD_FIELDS = (
     ("client", "client"), ("user", "userId"), ("session", "sessionId"), ("about", "conversationId"),
+    ("replica", "replica"),
     ("agent", "agentId"), ("started by", "parentAgentId"), ("trace", "traceId"), ("because", "why"),
 )  # fmt: skip
 """Fields of a request in its head, with the words before them."""

@@ -46,6 +46,7 @@ class LoggedRequest(msgspec.Struct, frozen=True):
     parentAgentId: str | None = None
     userId: str | None = None
     conversationId: str | None = None
+    replica: str | None = None
 
     @property
     def failed(self) -> bool:
@@ -141,10 +142,11 @@ class RequestFilter:
     model: str | None = None
     """A part of the model's name, of the one that was asked for or of the one that answered."""
     request: str | None = None
+    replica: str | None = None
 
     def needles(self) -> tuple[Needle, ...]:
         """Return what each selected line holds."""
-        names = (self.account, self.client)
+        names = (self.account, self.client, self.replica)
         beginnings = (self.session, self.agent, self.user, self.conversation, self.request)
         needles = (
             *(_quoted(name, b'"%s"') for name in names if name is not None),
@@ -158,6 +160,7 @@ class RequestFilter:
         return (
             self.account in (None, row.account)
             and self.client in (None, row.client)
+            and self.replica in (None, row.replica)
             and _begins(self.session, row.sessionId)
             and _begins(self.agent, row.agentId, row.parentAgentId)
             and _begins(self.user, row.userId)

@@ -119,6 +119,25 @@ TABS: Mapping[str, tuple[Panel, ...]] = {
             "currency-dollar",
         ),
     ),
+    "Cluster": (
+        Panel("Replicas", "max(proxy_cluster_replicas)", "seen"),
+        Panel("Replicas that differ", "max(proxy_cluster_replicas_differing)", "differ"),
+        Panel("Replicas without Redis", "sum(proxy_cluster_breaker_open)", "without Redis"),
+        Panel(
+            "Errors of Redis/s",
+            "sum(rate(proxy_cluster_redis_errors_total[5m]))",
+            "errors",
+        ),
+        Panel("Since all was read", "max(proxy_cluster_lag_seconds)", "longest", "seconds"),
+        Panel("Answers of Redis", "max(proxy_cluster_redis_lag_seconds)", "longest", "seconds"),
+        Panel("News", "max(proxy_cluster_news_lag_seconds)", "longest", "seconds"),
+        Panel(
+            "Clocks ahead of Redis'",
+            "max(abs(proxy_cluster_clock_skew_seconds))",
+            "furthest",
+            "seconds",
+        ),
+    ),
     "Traces": (
         _spans("Spans by name"),
         Panel(

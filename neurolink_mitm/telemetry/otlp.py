@@ -48,14 +48,19 @@ class OtlpTelemetry:
         setup: Setup,
         registry: MetricRegistry | None = None,
         current: Callable[[], Iterable[Point]] = tuple,
+        instance: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """Metrics are those of `registry`, and the points that `current` returns in any thread."""
+        """Metrics are those of `registry`, and the points that `current` returns in any thread.
+
+        `instance` is the name of this replica in a cluster, None without one.
+        """
         self.exported = 0
         self.dropped = 0
         self.last_error: str | None = None
         self._setup = setup
         self._registry = registry or MetricRegistry()
         self._current = current
+        self._instance = instance
         self.on = bool(setup.signals) and installed()
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._ended = False
@@ -131,7 +136,7 @@ class OtlpTelemetry:
         try:
             from neurolink_mitm.telemetry.otlp_pipeline import Pipeline
 
-            self._pipeline = Pipeline(self._setup, self._families, self._sent)
+            self._pipeline = Pipeline(self._setup, self._families, self._sent, self._instance())
         except Exception as e:  # of a library, or of a variable that it alone looks at
             self._sent(QUEUE, 0, f"{type(e).__name__}: {e}")
 

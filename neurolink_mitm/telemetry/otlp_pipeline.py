@@ -55,14 +55,21 @@ The error is empty where the SDK has logged it before: it does not repeat itself
 class Pipeline:
     """The SDK for one setup: for each signal an exporter, and the SDK's processor that batches for it."""
 
-    def __init__(self, setup: Setup, families: Callable[[], Iterable[Family]], sent: Sent) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        families: Callable[[], Iterable[Family]],
+        sent: Sent,
+        instance: str | None = None,
+    ) -> None:
+        """`instance` tells this process from others of the same service."""
         for name in ("opentelemetry", "urllib3"):  # `OtlpTelemetry` logs a failure, once
             logging.getLogger(name).addHandler(_messages)
             logging.getLogger(name).propagate = False
         made: Mapping[str, Callable[[Resource, Sent], _Signal]]
         made = {TRACES: _Traces, LOGS: _Logs, METRICS_SIGNAL: partial(_Metrics, families)}
         with _environment(setup.variables), _messages.collected():
-            resource = _resource()
+            resource = _resource(instance)
             self._signals = [made[signal](resource, sent) for signal in setup.signals]
 
     def add(self, request: Finished) -> bool:
@@ -298,8 +305,13 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _resource() -> Resource:
+def _resource(instance: str | None) -> Resource:
+    """Return what all telemetry of this process has in common; the `OTEL_*` variables may say otherwise.
+
+    https://opentelemetry.io/docs/specs/semconv/resource/#service
+    """
     own = {"service.name": NAME, "service.version": __version__}
+    own |= {"service.instance.id": instance} if instance else {}
     return Resource.create({**own, **OTELResourceDetector().detect().attributes})
 
 

@@ -26,11 +26,16 @@ from neurolink_mitm.core.status.metrics import METRICS, Metric, Point
 MOST = 500
 """Series of one metric; a point that would begin one more is added to the one whose labels are all `other`."""
 OTHER = "other"
+CLUSTER = "proxy_cluster_"
+"""Metrics that only replicas of a cluster have begin so."""
 UNCOUNTED = 64
 """Calls of `record` whose points are counted together, which takes less than a millisecond."""
 
 _BOUND = re.compile(r'(?<=[{,]le=")[0-9][^"]*')
 """A histogram's bound, but `+Inf`. prometheus-client prints 1e+06 and 50.0 for 1000000 and 50."""
+
+_SAMPLE = re.compile(r"^([a-z_]+)(\{?)", re.MULTILINE)
+"""The name of a sample, and the bracket of its labels."""
 
 disable_created_metrics()  # a gauge beside each counter that nobody has asked for
 # with PROMETHEUS_MULTIPROC_DIR in the environment, the library would write each count to a file there
@@ -67,13 +72,18 @@ class MetricRegistry:
         for name in METRICS:
             yield read.get(name) or self._series[name].family()
 
-    def page(self, current: Iterable[Point]) -> Iterator[str]:
-        """Yield Prometheus' text, a metric at a time: the caller may let others run in between."""
+    def page(self, current: Iterable[Point], replica: str | None = None) -> Iterator[str]:
+        """Yield Prometheus' text, a metric at a time: the caller may let others run in between.
+
+        Each sample gets the label `replica`, if there is one.
+        """
         read = _read(current)
         self._count()
         for name, metric in METRICS.items():
-            if not metric.otlp_only:
-                yield _printed(read[name]) if metric.read else self._series[name].text()
+            if metric.otlp_only or (name.startswith(CLUSTER) and not read[name].samples):
+                continue
+            text = _printed(read[name]) if metric.read else self._series[name].text()
+            yield text if replica is None else _labelled(text, replica)
 
 
 def _read(current: Iterable[Point]) -> dict[str, Family]:
@@ -87,6 +97,12 @@ def _read(current: Iterable[Point]) -> dict[str, Family]:
         named = dict(zip(METRICS[name].labels, map(_text, labels), strict=True))
         families[name].add_sample(name, named, value)
     return families
+
+
+def _labelled(text: str, replica: str) -> str:
+    """Return the text of a metric whose samples have the label `replica`, before any other."""
+    value = _text(replica).replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+    return _SAMPLE.sub(lambda each: f'{each[1]}{{replica="{value}"{"," if each[2] else "}"}', text)
 
 
 def _printed(family: Family) -> str:

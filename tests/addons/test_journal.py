@@ -11,7 +11,7 @@ from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.logs.summary import summary
 from neurolink_mitm.dataplane.hooks import exchange_of, mask_credentials
 from tests.addons.flows import answer, make_flow, record
-from tests.fakes import ListJournal, make_account, make_attempt, make_runtime
+from tests.fakes import FakeCluster, ListJournal, make_account, make_attempt, make_runtime
 
 SECRET = "sk-ant-test-secret"
 FAILED = make_attempt(make_account("home"), failure=Failure.of_status(429, b""), status=429)
@@ -32,6 +32,14 @@ def ended(flow: http.HTTPFlow) -> ListJournal:
 def test_a_request_has_one_row() -> None:
     (row,) = ended(make_flow(outcome=Outcome.COMPLETE, status=200)).requests
     assert (row.requestId, row.outcome, row.responseStatus) == ("req_1", "complete", 200)
+
+
+def test_a_row_names_the_replica() -> None:
+    flow, runtime = make_flow(outcome=Outcome.COMPLETE, status=200), make_runtime()
+    runtime.cluster = FakeCluster("eu-1")
+    answer(flow)
+    Journal(runtime).response(flow)
+    assert [row.replica for row in runtime.recent.newest] == ["eu-1"]
 
 
 def test_the_row_of_a_request_is_among_the_latest() -> None:

@@ -91,6 +91,8 @@ def test_a_row_with_values_of_other_types_is_none(family: str, line: bytes) -> N
         (RequestFilter("work", "4xx", "9"), False),
         (RequestFilter(client="bob"), True),
         (RequestFilter(client="bo"), False),
+        (RequestFilter(replica="eu-1"), True),
+        (RequestFilter(replica="eu"), False),
         (RequestFilter(agent="a1"), True),
         (RequestFilter(agent="p"), True),
         (RequestFilter(agent="x"), False),
@@ -100,7 +102,7 @@ def test_a_row_with_values_of_other_types_is_none(family: str, line: bytes) -> N
 )
 def test_filters(wanted: RequestFilter, fits: bool) -> None:
     row = seen(
-        account="work", responseStatus=429, outcome="error", sessionId="8f1c6f9e-1", client="bob",
+        account="work", responseStatus=429, outcome="error", sessionId="8f1c6f9e-1", client="bob", replica="eu-1",
         agentId="a1", parentAgentId="p1", userId="bü", conversationId="c1",
     )  # fmt: skip
     assert wanted(row) is fits

@@ -20,7 +20,7 @@ metrics = pytest.mark.parametrize(
 
 def test_it_has_a_tab_for_each_question() -> None:
     assert [tab["name"] for tab in dashboard()["tabs"]] == [
-        "Traffic", "Failures", "Latency", "Accounts and routing", "Tokens, cache, cost", "Traces",
+        "Traffic", "Failures", "Latency", "Accounts and routing", "Tokens, cache, cost", "Cluster", "Traces",
     ]  # fmt: skip
     assert dashboard()["title"] == TITLE
 

@@ -30,7 +30,7 @@ from neurolink_mitm.core.status.metrics import (
 )
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.telemetry.registry import MOST, OTHER, UNCOUNTED, MetricRegistry
-from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_runtime
+from tests.fakes import NOW, FakeCluster, make_account, make_attempt, make_exchange, make_runtime
 
 
 def a_row(**fields: Any) -> RequestRow:
@@ -43,7 +43,8 @@ def a_row(**fields: Any) -> RequestRow:
 
 
 def page(runtime: Runtime, now: float) -> str:
-    return "".join(runtime.metrics.page(current_points(runtime, now)))
+    replica = runtime.cluster.name if runtime.cluster else None
+    return "".join(runtime.metrics.page(current_points(runtime, now), replica))
 
 
 def lines(runtime: Runtime) -> dict[str, float]:
@@ -153,16 +154,26 @@ def test_no_secret_is_told() -> None:
     assert "sk-ant-" not in page(make_runtime(make_account("work")), NOW)
 
 
-def full_page() -> str:
+def full_page(**changes: Any) -> str:
     metrics = MetricRegistry()
     metrics.record(request_points(a_row(inputTokens=3, actualModel='odd "name"\\'), 10))
     metrics.record(request_points(a_row(outcome=Outcome.ERROR), 10))
-    return page(make_runtime(make_account("work"), metrics=metrics), NOW)
+    return page(make_runtime(make_account("work"), metrics=metrics, **changes), NOW)
 
 
-def test_the_format_is_prometheus() -> None:
+in_any_pool = pytest.mark.parametrize(
+    "cluster", [None, FakeCluster(), FakeCluster('eu "1"\\')], ids=["alone", "cluster", "odd"]
+)
+
+
+@in_any_pool
+def test_the_format_is_prometheus(cluster: FakeCluster | None) -> None:
     """By its own reader for Python: names, kinds, numbers, and labels of any text."""
-    found = {family.name: family for family in text_string_to_metric_families(full_page())}
+    told = full_page(cluster=cluster)
+    found = {family.name: family for family in text_string_to_metric_families(told)}
+    replicas = {each.labels.get("replica") for family in found.values() for each in family.samples}
+    assert replicas == {cluster.name if cluster else None}
+    assert ("proxy_cluster_replicas" in found) == (cluster is not None)
     requests = {
         (sample.labels["model"], sample.labels["outcome"]): sample.value
         for sample in found["proxy_requests"].samples
@@ -175,10 +186,12 @@ def test_the_format_is_prometheus() -> None:
 
 
 @pytest.mark.real("promtool")
-def test_promtool_can_read_it() -> None:
+@in_any_pool
+def test_promtool_can_read_it(cluster: FakeCluster | None) -> None:
     """That names end in `_ms`, and that a gauge of the last minute has quantiles, is only a matter of taste to it."""
     done = subprocess.run(
-        ["promtool", "check", "metrics"], input=full_page(), text=True, capture_output=True, timeout=30, check=False,
+        ["promtool", "check", "metrics"], input=full_page(cluster=cluster), text=True,
+        capture_output=True, timeout=30, check=False,
     )  # fmt: skip
     taste = re.compile(r'_ms .*(abbreviated|base unit|"quantile" label)|build_info')
     said = [line for line in done.stderr.splitlines() if not taste.search(line)]
@@ -197,7 +210,7 @@ def test_a_dashboard_asks_in_promql(query: str) -> None:
 
 def test_a_dashboard_asks_for_what_is_there() -> None:
     asked = {name for query in dashboard_queries() for name in re.findall(r"proxy_\w+", query)}
-    told = set(re.findall(r"# TYPE (\w+)", full_page()))
+    told = set(re.findall(r"# TYPE (\w+)", full_page(cluster=FakeCluster())))
     assert {name.removesuffix("_bucket") for name in asked} <= told
     assert len(asked) > 8
 
@@ -254,7 +267,7 @@ def test_no_metric_holds_the_event_loop_up() -> None:
     metrics = MetricRegistry()
     for number in range(MOST):
         metrics.record(request_points(a_row(actualModel=f"{number:060}", outputTokens=3), 10))
-    runtime = make_runtime(metrics=metrics)
+    runtime = make_runtime(metrics=metrics, cluster=FakeCluster())
     parts = [len(part) for part in metrics.page(current_points(runtime, NOW))]
     assert len(parts) == sum(not metric.otlp_only for metric in METRICS.values())
     assert max(parts) < 150_000

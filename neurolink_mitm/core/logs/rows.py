@@ -68,6 +68,8 @@ class RequestRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How long it waited for an account."""
     movedCacheTokens: int | None = None
     """Tokens written to a prompt cache again, since the session moved to another account; null: it did not move."""
+    replica: str | None = None
+    """The name of the replica that answered; null without a cluster."""
 
 
 class AttemptRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -123,8 +125,8 @@ class DebugRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     bodyBytes: int
 
 
-def request_row(exchange: Exchange) -> RequestRow:
-    """Return the row of a finished exchange."""
+def request_row(exchange: Exchange, replica: str | None = None) -> RequestRow:
+    """Return the row of a finished exchange, answered by `replica`."""
     account = exchange.account
     usage = exchange.usage
     ended = exchange.ended_at if exchange.ended_at is not None else exchange.began_at
@@ -165,6 +167,7 @@ def request_row(exchange: Exchange) -> RequestRow:
         conversationId=_label(exchange.labels.get("conversation")),
         heldMs=_ms(exchange.held_seconds),
         movedCacheTokens=exchange.moved_cache_tokens,
+        replica=replica,
     )
 
 

@@ -103,6 +103,14 @@ METRICS: Mapping[str, Metric] = {
     "proxy_pool_dry_seconds": G(
         "s", "Until no subscription has headroom, if that is foreseen; `*` is all models.", ("models",)
     ),
+    "proxy_cluster_replicas": G("{replica}", "Replicas of the pool, this one included."),
+    "proxy_cluster_replicas_differing": G("{replica}", "Those of another version or configuration than most."),
+    "proxy_cluster_breaker_open": G("1", "Whether Redis is away: each replica goes on by what it knows."),
+    "proxy_cluster_redis_errors_total": C("{error}", "Commands that Redis has not answered.", read=True),
+    "proxy_cluster_redis_lag_seconds": G("s", "Until Redis' last answer."),
+    "proxy_cluster_news_lag_seconds": G("s", "Until what replicas publish is heard here."),
+    "proxy_cluster_lag_seconds": G("s", "Since all that is shared was last read; a second if all is well."),
+    "proxy_cluster_clock_skew_seconds": G("s", "That this machine's clock is ahead of Redis'."),
     # of OpenTelemetry's conventions; Prometheus has their figures in the metrics above
     "gen_ai.client.operation.duration": H("s", "Requests to models.", _GEN_AI, _SECONDS, otlp_only=True),
     "gen_ai.client.token.usage": H(
@@ -123,6 +131,10 @@ class Journaling(Protocol):
     def report(self) -> Mapping[str, object]: ...
 
 
+class Clustered(Protocol):
+    def gauges(self, now: float) -> Mapping[str, float]: ...
+
+
 class Measured(Protocol):
     """The parts of the Runtime that `current_points` reads."""
 
@@ -136,6 +148,8 @@ class Measured(Protocol):
     def lag(self) -> Lag: ...
     @property
     def started_at(self) -> float: ...
+    @property
+    def cluster(self) -> Clustered | None: ...
 
 
 def attempt_points(row: AttemptRow, *, unseen: bool) -> Iterator[Point]:
@@ -219,6 +233,8 @@ def current_points(running: Measured, now: float) -> Iterator[Point]:
     yield Point("proxy_start_time_seconds", running.started_at)
     yield Point("proxy_build_info", 1, (__version__,))
     yield Point("proxy_requests_held", len(running.waiting.held))
+    if running.cluster:
+        yield from (Point(name, value) for name, value in running.cluster.gauges(now).items())
     pool = running.pool
     for models, dry in dry_times(pool, now).items():
         if dry:

@@ -31,7 +31,7 @@ timestamp, requestId, method, path, model, actualModel, provider, stream, toolCo
 responseStatus, responseTimeMs, ttfbMs, attempts, outcome, stopReason, inputTokens, outputTokens,
 cacheCreationTokens, cacheReadTokens, costUsd, sessionId, why, traceId, spanId,
 cacheCreation1hTokens, webSearchRequests, api, client, agentId, parentAgentId, userId, conversationId, heldMs,
-movedCacheTokens
+movedCacheTokens, replica
 """
 ATTEMPT_FIELDS = """
 timestamp, requestId, attempt, account, accountType, provider, responseStatus, errorType, durationMs, cooldownMs,
@@ -113,6 +113,10 @@ def test_the_row_of_a_request() -> None:
         webSearchRequests=1,
         api="openai-chat",
     )
+
+
+def test_a_replica_has_its_name_in_its_rows() -> None:
+    assert request_row(finished(), "eu-1").replica == "eu-1"
 
 
 def test_the_row_of_a_request_that_came_to_nothing() -> None:

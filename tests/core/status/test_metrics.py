@@ -17,7 +17,15 @@ from neurolink_mitm.core.status.metrics import (
     gen_ai_points,
     request_points,
 )
-from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_failure, make_runtime
+from tests.fakes import (
+    NOW,
+    FakeCluster,
+    make_account,
+    make_attempt,
+    make_exchange,
+    make_failure,
+    make_runtime,
+)
 
 ROW = msgspec.structs.replace(
     request_row(make_exchange(attempts=[make_attempt()])),
@@ -110,7 +118,7 @@ def test_no_label_is_endless(changes: dict[str, str]) -> None:
 
 
 def test_every_point_has_the_labels_of_its_metric() -> None:
-    runtime = make_runtime(make_account("work"))
+    runtime = make_runtime(make_account("work"), cluster=FakeCluster())
     made = [
         *points(outcome="error", actualModel="other", cacheReadTokens=1, cacheCreationTokens=1,
                 movedCacheTokens=1, client="bob").values(),
