@@ -8,6 +8,7 @@ import time
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -44,6 +45,8 @@ class Day(msgspec.Struct, rename="camel", omit_defaults=True):
     day_ends_at: Sum = 0.0
     clients: dict[str, ClientUse] = msgspec.field(default_factory=dict)
     """By the name of the client key; `today_usd` is of the same day."""
+    cluster: Any = None
+    """The day of the cluster that this proxy is or was a part of, for `cluster/spending.py`."""
 
     def add(self, more: Day) -> None:
         """Add what is not written; of an earlier day than `day_ends_at` of `more`, today's sums are dropped."""
@@ -75,13 +78,15 @@ class Spending:
 
         `paid` is false in the sandbox, where nothing is paid for: only the use by clients is counted.
         """
-        self._path = path
+        self.path = path
         self._paid = paid
         self._budget = budget
         self._unwritten = Day()
-        self._closing = False
+        self._closing = self._writing = False
         self._failing = False
         self._due = 0.0
+        self._lent: Worker | None = None
+        """Who counts in place of this one, and writes the file."""
         self._changed = threading.Condition()
         self._take(self._read())
         if now is not None:
@@ -91,9 +96,9 @@ class Spending:
 
     def _read(self) -> Day:
         try:
-            return read_day(self._path)
+            return read_day(self.path)
         except OSError as e:
-            logger.error("%s can't be read: %s", self._path, e.strerror)
+            logger.error("%s can't be read: %s", self.path, e.strerror)
             return Day()
 
     def add(self, usd: float, now: float, client: str | None = None, used: float = 0.0) -> None:
@@ -113,7 +118,26 @@ class Spending:
     def clock_moved(self, by: float) -> None:
         """Keep what was spent today, after the clock was set by `by` seconds; the day ends within `LONGEST_DAY`."""
         with self._changed:
-            self._bound(time.time())
+            if self._lent is None:
+                self._bound(time.time())
+
+    def lend(self, counts: Worker) -> None:
+        """Leave the budget and the file to `counts` until it calls `take_back`."""
+        self._lent = counts
+
+    def settle(self, timeout: float = 5.0) -> None:
+        """Wait until all is written, for `timeout` seconds at most. Blocks."""
+        with self._changed:
+            self._changed.wait_for(lambda: not (self._unwritten or self._writing), timeout)
+
+    def take_back(self) -> None:
+        """Count again, from what the file has now. Blocks."""
+        day = self._read()
+        with self._changed:
+            self._lent = None
+            self._unwritten.day_ends_at = self._budget.day_ends_at
+            day.add(self._unwritten)
+            self._take(day)
 
     def _bound(self, now: float) -> None:
         """Count a day that began under a clock that was ahead for today, and write it anew."""
@@ -129,6 +153,8 @@ class Spending:
 
     def close(self, timeout: float = 5.0) -> None:
         """Write what is unwritten, within `timeout` seconds."""
+        if self._lent:
+            self._lent.end(timeout)
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -156,9 +182,12 @@ class Spending:
                     return
                 self._changed.wait_for(lambda: self._closing, self._due - time.monotonic())
                 day, self._unwritten = self._unwritten, Day(day_ends_at=self._budget.day_ends_at)
+                self._writing = True
             self._due = time.monotonic() + WRITE_INTERVAL
             written = self._write(day)
             with self._changed:
+                self._writing = False
+                self._changed.notify_all()
                 newer = self._unwritten
                 if written is None:
                     self._unwritten = day
@@ -168,19 +197,20 @@ class Spending:
                     self._changed.wait(1.0)  # then it is tried again
                 else:
                     written.add(newer)
-                    self._take(written)
+                    if self._lent is None:
+                        self._take(written)
 
     def _write(self, day: Day) -> Day | None:
         """Add `day` to the file, which another proxy may have changed. Return the sums; None if that failed."""
         try:
-            with locked(self._path):
-                whole = read_day(self._path)
+            with locked(self.path):
+                whole = read_day(self.path)
                 whole.add(day)
-                write_atomic(self._path, msgspec.json.encode(whole) + b"\n")
+                write_atomic(self.path, msgspec.json.encode(whole) + b"\n")
         except Exception as e:  # the thread goes on, whatever it is
             if not self._failing:
                 logger.error("%s can't be written: the cap may be exceeded after a restart: %s",
-                             self._path.name, e)  # fmt: skip
+                             self.path.name, e)  # fmt: skip
             self._failing = True
             return None
         self._failing = False

@@ -16,6 +16,6 @@ Nothing of this is imported where the configuration has no cluster.
 - `sessions`: a feed: on which account a session is.
 - `tallies`: what each has counted of each account.
 - `view`: what a replica says of itself, and what it shows of the cluster; `onlooker`: the same for commands.
-- `limits`: the feeds of requests a minute and at once, of accounts and of clients.
+- `limits`: the feeds of requests a minute and at once, of accounts and of clients; `spending` is that of money.
 - `names`: the keys in Redis; what changes together there is one Lua script in `scripts`.
 """

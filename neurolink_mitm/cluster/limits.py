@@ -7,9 +7,11 @@ import math
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+from neurolink_mitm.adapters.cost import Spending
 from neurolink_mitm.cluster.feed import Feed
 from neurolink_mitm.cluster.link import Link
 from neurolink_mitm.cluster.replica import Replica
+from neurolink_mitm.cluster.spending import SharedSpending
 from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.cluster.account_limits import SharedLimits
 from neurolink_mitm.core.cluster.rates import SharedRate
@@ -240,4 +242,10 @@ class SlotLeases:
 def limit_feeds(replica: Replica, runtime: Runtime) -> list[Feed]:
     """Return the feeds of limits, and have the pool and the gate use the shared ones."""
     accounts = AccountLimits(replica, runtime.pool)
-    return [Rates(replica, runtime, accounts), SlotLeases(replica, runtime, accounts)]
+    feeds: list[Feed] = [
+        Rates(replica, runtime, accounts),
+        SlotLeases(replica, runtime, accounts),
+    ]
+    if isinstance(runtime.spending, Spending):
+        feeds.append(SharedSpending(replica, runtime, runtime.spending))
+    return feeds

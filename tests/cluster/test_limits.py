@@ -17,6 +17,7 @@ from neurolink_mitm.cluster.limits import limit_feeds
 from neurolink_mitm.cluster.link import Link
 from neurolink_mitm.cluster.replica import Replica
 from neurolink_mitm.core.auth.client_keys import ClientKey
+from neurolink_mitm.core.cluster.members import Member
 from neurolink_mitm.core.cost.client_limits import ClientLimits
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.redact.secret import Secret
@@ -44,7 +45,7 @@ async def link(server: RedisServer) -> AsyncIterator[Link]:
 
 
 @dataclass
-class Member:
+class Proxy:
     replica: Replica
     runtime: Runtime
 
@@ -62,7 +63,7 @@ class Member:
 
 
 @asynccontextmanager
-async def three(server: RedisServer, **limits: Any) -> AsyncIterator[list[Member]]:
+async def three(server: RedisServer, **limits: Any) -> AsyncIterator[list[Proxy]]:
     """Start three replicas, each with its own pool of one account."""
     namespace, members = next(NAMESPACES), []
     async with AsyncExitStack() as stack:
@@ -70,11 +71,11 @@ async def three(server: RedisServer, **limits: Any) -> AsyncIterator[list[Member
             runtime = make_runtime(make_account(**limits))
             runtime.clock = SystemClock()
             link = Link(Secret(server.url), namespace)
-            replica = Replica(link, name, lambda: {})
+            replica = Replica(link, name, lambda _: Member())
             replica.share(limit_feeds(replica, runtime))
             await replica.start()
             stack.push_async_callback(replica.stop)
-            members.append(Member(replica, runtime))
+            members.append(Proxy(replica, runtime))
         async with asyncio.timeout(5):
             while any(each.replica.count < 3 for each in members):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)

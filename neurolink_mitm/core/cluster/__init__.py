@@ -3,6 +3,7 @@
 
 - `cooldowns`: what two replicas know together of one cooldown.
 - `merge`: what becomes of a login, a client key, a pause or a mark that two replicas have changed.
+- `daybook`: what all have spent today.
 - `members`, `digests`, `report`: what they say of themselves, in what they differ, what is shown of it.
 - `tallies`: what they have counted of each account.
 - `sessions`, `rendezvous`: on which account a session is, by what all replicas write, or by its name alone.

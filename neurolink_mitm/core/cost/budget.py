@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
+import math
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -43,6 +44,7 @@ def metering_at(method: str, path: str) -> Metering:
 NEVER = "routing.pay-per-use is never"
 UNPRICED = "its price is not known, and routing.daily-cap-usd is set"
 UNPRICED_FOR_CLIENT = "its price is not known, and the client has a daily cap"
+PART_REACHED = "is reached as far as this replica may go while Redis is away"
 NOT_METERED = "what this costs can't be counted, and routing.daily-cap-usd is set"
 
 
@@ -68,6 +70,9 @@ def of_cap(spent: float, cap: float) -> str:
     return f"${spent:.{digits}f} of ${cap:.{digits}f}"
 
 
+OUT_OF_REACH = 2.5
+"""Seconds without an answer of Redis after which replicas go by their parts of a cap."""
+
 Sum = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
 """USD, or seconds, as a file may have them: what adds up to infinity could not be written."""
 
@@ -89,6 +94,27 @@ class ClientUse(msgspec.Struct, rename="camel"):
 
 
 @dataclass(slots=True)
+class Apart:
+    """What this proxy has spent that the other replicas of its cluster do not know of yet.
+
+    While they are out of reach each may be spending as much.
+    """
+
+    replicas: int = 1
+    usd: float = 0.0
+    clients: dict[str, float] = field(default_factory=dict)
+    """USD by the name of the client key."""
+    synced_at: float = -math.inf
+    """When they last knew all, in seconds since the epoch."""
+
+    def others(self, usd: float, now: float) -> float:
+        """Return what the other replicas may have spent, where this one has spent `usd` that they don't know of."""
+        if self.replicas == 1 or -1.0 < now - self.synced_at < OUT_OF_REACH:
+            return 0.0
+        return (self.replicas - 1) * usd
+
+
+@dataclass(slots=True)
 class Budget:
     """What may be spent, and what was spent today; `adapters/cost.py` counts it."""
 
@@ -103,6 +129,9 @@ class Budget:
 
     clients: dict[str, ClientUse] = field(default_factory=dict)
     """By the name of the client key."""
+    apart: Apart = field(default_factory=Apart)
+    midnight: Callable[[float], float] = next_midnight
+    """Returns when the day of a moment ends."""
 
     def spent_today(self, now: float) -> float:
         return self.spent if now < self.day_ends_at else 0.0
@@ -112,9 +141,20 @@ class Budget:
         use = self.clients.get(client)
         return use.today_usd if use and now < self.day_ends_at else 0.0
 
+    def counted_today(self, now: float) -> float:
+        """Return the USD that count for the cap: those spent today, and those that other replicas may have spent."""
+        if now >= self.day_ends_at:
+            return 0.0
+        return self.spent + self.apart.others(self.apart.usd, now)
+
+    def counted_of(self, client: str, now: float) -> float:
+        """The same for a client's cap."""
+        used = self.used_today(client, now)
+        return used + self.apart.others(self.apart.clients.get(client, 0.0), now) if used else 0.0
+
     def resets_at(self, now: float) -> float:
         """Return when the day ends: nothing may have been spent since the last one ended."""
-        return self.day_ends_at if now < self.day_ends_at else next_midnight(now)
+        return self.day_ends_at if now < self.day_ends_at else self.midnight(now)
 
     def unbounded(
         self, entry: Account, model: str, prices: Prices, *, client_capped: bool
@@ -153,8 +193,9 @@ class Budget:
             return Ineligible(NOT_METERED)
         if account.key in self.unpriced:
             return Ineligible(UNPRICED)
-        if self.spent_today(now) < self.cap:
+        if self.counted_today(now) < self.cap:
             return None
-        spent = of_cap(self.spent_today(now), self.cap)
-        reason = f"routing.daily-cap-usd is reached: {spent} spent today"
+        spent = self.spent_today(now)
+        what = "is reached" if spent >= self.cap else PART_REACHED
+        reason = f"routing.daily-cap-usd {what}: {of_cap(spent, self.cap)} spent today"
         return Ineligible(reason, self.resets_at(now), capped=True)

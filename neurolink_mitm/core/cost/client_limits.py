@@ -131,10 +131,12 @@ def over_cap(key: ClientKey, metering: Metering, budget: Budget, now: float) -> 
     cap = key.daily_cap_usd
     if cap is None or metering is Metering.FREE:
         return None
-    used = budget.used_today(key.name, now)
-    if used < cap:
+    if budget.counted_of(key.name, now) < cap:
         return None
+    used = budget.used_today(key.name, now)
     what = f"the client {key.name!r} has used {of_cap(used, cap)} today"
+    if used < cap:
+        what += ", the part of a replica while Redis is away"
     return cap_reached(what, budget.resets_at(now), now)
 
 
