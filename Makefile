@@ -6,7 +6,7 @@ ARGS ?=
 BIN = $(VENV)/bin
 export PYTHON
 
-.PHONY: help run test test-real check bench soak cluster-test fuzz peers lock dist prices models clean runtime dev
+.PHONY: help run test test-real check bench soak cluster-test fuzz peers lock dist image-rehearsal prices models clean runtime dev
 
 help: ## what there is (this)
 	@echo "make TARGET [ARGS=\"…\"] [PYTHON=/path/to/python]"
@@ -74,6 +74,9 @@ lock: ## lock dependencies anew, keeping versions that still fit; ARGS=--upgrade
 
 dist: dev ## build wheel and sdist of the last commit, the same bytes each time, with checksums and bills of materials
 	@$(BIN)/python tools/dist $(ARGS)
+
+image-rehearsal: dist ## carry out deploy/Containerfile without Docker, as root, and run what comes of it; ARGS=slim for one
+	@$(BIN)/python tools/rehearse-image $(ARGS)
 
 prices: dev ## take over the prices of the LiteLLM that is locked
 	@$(BIN)/python tools/prices

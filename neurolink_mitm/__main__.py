@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from neurolink_mitm.adapters import init_process
+
 
 def main() -> None:
     """Run the command. Ctrl-C while it is imported is what Ctrl-C is anywhere else."""
+    init_process.step_aside()
     try:
         _main()
     except KeyboardInterrupt:

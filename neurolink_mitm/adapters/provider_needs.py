@@ -42,6 +42,12 @@ def _unfit(name: str, environ: Mapping[str, str]) -> str | None:
     return None
 
 
+def has_litellm() -> bool:
+    """Return whether other providers can be asked at all: the container image `slim` leaves LiteLLM out."""
+    importlib.invalidate_caches()
+    return is_installed(LITELLM.module)
+
+
 def is_installed(module: str) -> bool:
     """Return whether `module`, at most one level deep, can be found; nothing is imported, not even its parent."""
     parent, _, name = module.partition(".")

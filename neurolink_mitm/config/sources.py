@@ -28,7 +28,7 @@ from neurolink_mitm.adapters.network import (
 )
 from neurolink_mitm.adapters.pause_file import PauseFileError, read_pauses
 from neurolink_mitm.adapters.plugins import pipeline
-from neurolink_mitm.adapters.provider_needs import unfit_providers
+from neurolink_mitm.adapters.provider_needs import has_litellm, unfit_providers
 from neurolink_mitm.adapters.system import missing_for_cluster
 from neurolink_mitm.adapters.token_store import Credentials, TokenStore, TokenStoreError, open_store
 from neurolink_mitm.config import file as config_file
@@ -51,7 +51,8 @@ from neurolink_mitm.core.pool.accounts import (
 )
 from neurolink_mitm.core.pool.pauses import Pause
 from neurolink_mitm.core.pool.selection import STRATEGIES
-from neurolink_mitm.core.providers.destinations import all_asked, entries
+from neurolink_mitm.core.providers.destinations import all_asked, entries, places_of_others
+from neurolink_mitm.core.providers.needs import LACKS_LITELLM
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.errors import ConfigError, format_value
 from neurolink_mitm.core.settings.values import Config
@@ -94,6 +95,8 @@ class SourceOptions:
     """Read this in place of the configuration file, to check an edit before it is made."""
     unfit: Callable[[Iterable[str], Mapping[str, str]], Mapping[str, str]] = unfit_providers
     """Return which providers can't work on this machine, and why."""
+    has_litellm: Callable[[], bool] = has_litellm
+    """Return whether any other provider can be asked."""
 
 
 class Sources:
@@ -158,6 +161,7 @@ class Sources:
         clients = read_clients(self._home.clients)
         self._pauses = read_pauses(self._home.pauses)
         inputs = self._inputs(loaded, environment, credentials, clients, self._shaping(loaded))
+        self._check_litellm(inputs.config)
         self._check_proxies(inputs)
         self._check_cluster(inputs.config)
         self._last = loaded, environment, inputs
@@ -270,6 +274,12 @@ class Sources:
         if self._network is None or self._network[0] != key:
             self._network = key, read_network(environ, bundle, self._options.roots)
         return self._network[1]
+
+    def _check_litellm(self, config: Config) -> None:
+        """Refuse a fallback that can never be asked, whatever its key."""
+        places = list(places_of_others(config.routing))
+        if places and not self._options.has_litellm():
+            raise ConfigError(*(f"{key}: {name} {LACKS_LITELLM}" for key, name in places))
 
     def _check_proxies(self, inputs: Inputs) -> None:
         own = self._options.accounts is None  # the sandbox is on this machine

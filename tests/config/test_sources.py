@@ -422,6 +422,33 @@ def test_a_provider_that_cant_work_here_is_not_asked(place: Home) -> None:
     assert taken.entries[0] == "google-ai/gemini-*"
 
 
+@pytest.mark.parametrize(
+    ("routing", "keys"),
+    [
+        ("fallback-chain: [{provider: openai, model: m}]", ["routing.fallback-chain[0]: openai"]),
+        (
+            "model-mappings: [{from: a, to: b}, {from: c, to: d, provider: groq}]",
+            ["routing.model-mappings[1]: groq"],
+        ),
+        ("passthrough-models: [claude-opus-4-1]", []),
+    ],
+    ids=["chain", "mapping", "neither"],
+)
+def test_without_litellm_another_provider_is_refused(
+    routing: str, keys: list[str], place: Home
+) -> None:
+    """As in the container image `slim`, which the message names the other one to."""
+    place.config.write_text(GOOD + f"routing: {{{routing}}}\n")
+    files = sources(place, has_litellm=lambda: False)
+    if not keys:
+        files.read()
+        return
+    with pytest.raises(ConfigError) as refused:
+        files.read()
+    assert [fault.partition(" needs LiteLLM")[0] for fault in refused.value.faults] == keys
+    assert all("take the image `full`" in fault for fault in refused.value.faults)
+
+
 def test_under_a_cap_an_entry_without_a_price_is_told(place: Home) -> None:
     chain = "[{provider: openai, model: gpt-none}, {provider: openai, model: gpt-4o-mini}]"
     place.env.write_text("OPENAI_API_KEY=k\n")

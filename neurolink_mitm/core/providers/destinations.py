@@ -181,6 +181,15 @@ def _entry(
     )
 
 
+def places_of_others(routing: Routing) -> Iterator[tuple[str, str]]:
+    """Yield where the routing sends requests to other providers, as a key of the configuration, and to which one."""
+    for index, each in enumerate(routing.fallback_chain):
+        yield f"routing.fallback-chain[{index}]", each.provider
+    for index, mapping in enumerate(routing.model_mappings):
+        if mapping.provider != ANTHROPIC:
+            yield f"routing.model-mappings[{index}]", mapping.provider
+
+
 def mapping_of(model: str, mappings: Sequence[ModelMapping]) -> ModelMapping | None:
     """Return the mapping that takes `model`: an exact name before wildcards."""
     exact = (mapping for mapping in mappings if mapping.from_ == model)

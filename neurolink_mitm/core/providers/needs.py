@@ -58,8 +58,16 @@ LOGINS: Mapping[str, DeviceLogin] = {
 }
 
 
+LACKS_LITELLM = (
+    "needs LiteLLM, which comes with NeuroLink but not in the container image `slim`: take the image `full`, or install"
+    " NeuroLink again"
+)
+
+
 def lacks_package(package: Package, command: str) -> str:
     """Return why a provider can't work, as text for the user; `command` installs `package`."""
+    if package is LITELLM:
+        return LACKS_LITELLM
     return f"needs the package {package.name}: run `{command}` and start the proxy again"
 
 
