@@ -25,13 +25,14 @@ class Scale:
     rate: float
     streams: int
     phase: float
+    rounds: int
     grace: float
     added_ms: float
     sessions: int
 
 
-FULL = Scale(False, 100, 300, 8.0, 0.05, 5.0, 100_000)
-SHORT = Scale(True, 30, 45, 2.5, 0.25, 50.0, 2_000)
+FULL = Scale(False, 100, 300, 4.0, 5, 0.05, 5.0, 100_000)
+SHORT = Scale(True, 30, 45, 2.5, 1, 0.25, 50.0, 2_000)
 
 
 def exactly(what: str, found: int, wanted: int) -> Figure:

@@ -69,8 +69,8 @@ class Stage:
         self.replicas = replicas
         self.clients = Clients(port)
         """They call the balancer."""
-        self.direct = [Clients(replica.port) for replica in replicas]
-        """They call one replica each."""
+        self.control: Replica | None = None
+        """A proxy without a cluster, which nothing happens to."""
         self.port = port
 
     async def until_balanced(self, up: int = REPLICAS) -> None:
@@ -110,16 +110,18 @@ async def stage(
     *,
     clustered: bool = True,
     relayed: bool = False,
+    control: bool = False,
     ahead: Sequence[float] = (0.0, 0.0, 0.0),
 ) -> AsyncIterator[Stage]:
     """Start everything. Raises StartError.
 
-    `relayed`: replicas reach Redis through the relays. `ahead`: seconds by which the replicas' clocks are wrong.
+    `relayed`: replicas reach Redis through the relays. `control`: beside them runs a proxy without a cluster.
+    `ahead`: seconds by which the replicas' clocks are wrong.
     """
     async with AsyncExitStack() as stack:
         home = Path(stack.enter_context(_workplace()))
-        ports = free_ports(2 * REPLICAS + 1)
-        upstream_ports, own_ports, front = ports[:REPLICAS], ports[REPLICAS:-1], ports[-1]
+        front, *ports = free_ports(2 * REPLICAS + 3)
+        upstream_ports, own_ports = ports[: REPLICAS + 1], ports[REPLICAS + 1 :]
         stack.enter_context(_upstream(upstream_ports, home / "upstream"))
         (home / "redis").mkdir()
         redis = stack.enter_context(RedisServer(home / "redis"))
@@ -135,8 +137,15 @@ async def stage(
             replica.lay_out(cluster, key)
             stack.push_async_callback(replica.end)
         await asyncio.gather(*(r.start(a) for r, a in zip(replicas, ahead, strict=True)))
-        stack.enter_context(_balancer(front, own_ports, home / "haproxy"))
+        stack.enter_context(_balancer(front, own_ports[:REPLICAS], home / "haproxy"))
         running = Stage(Upstream(upstream_ports), redis, relays, replicas, front)
+        if control:
+            running.control = Replica(
+                REPLICAS, home / "control", own_ports[-1], upstream_ports[-1], pool
+            )
+            running.control.lay_out(None, None)
+            stack.push_async_callback(running.control.end)
+            await running.control.start()
         await running.until_balanced()
         yield running
         running.clients.close()

@@ -24,7 +24,7 @@ async def act(running: Stage, scale: Scale) -> list[Figure]:
     await running.upstream.reset()
     pause = 0.1 if scale.short else 0.3
     streams = [asyncio.create_task(running.clients.ask(s, _EVENTS, pause)) for s in sessions]
-    replica_of, account_of = await _placed(running)
+    replica_of, account_of = await _placed(running, pause)
     counts = [sum(r == n for r in replica_of.values()) for n in range(REPLICAS)]
     killed = running.replicas[counts.index(max(counts))]
     await killed.kill()
@@ -41,13 +41,14 @@ async def act(running: Stage, scale: Scale) -> list[Figure]:
     ]
 
 
-async def _placed(running: Stage) -> tuple[dict[int, int], dict[int, str]]:
+async def _placed(running: Stage, pause: float) -> tuple[dict[int, int], dict[int, str]]:
     """Return replica and account of each stream by its number, once upstream has all."""
     async with asyncio.timeout(10):
         while len(arrivals := await running.upstream.arrivals()) < STREAMS:
             await asyncio.sleep(0.05)
-    # what a replica has just chosen is pushed within a moment, and it is that moment that a kill loses
-    await asyncio.sleep(0.3)
+    # an account has served once its first content has come, the fourth event; replicas hear of it a quarter of a
+    # second later, and it is that moment that a kill loses
+    await asyncio.sleep(4 * pause + 0.5)
     return (
         {each.number: each.replica for each in arrivals},
         {each.number: each.account for each in arrivals},
