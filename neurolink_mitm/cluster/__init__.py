@@ -12,7 +12,8 @@ Nothing of this is imported where the configuration has no cluster.
   token store of refreshes, one replica at a time.
 - `seal`: hides logins from Redis, and signs all else that must not be made by others.
 - `cooldowns`: cooldowns, their levels and their end; `state_store` notices what changes about them here.
-- `probes`: which replica probes an account that has cooled down. `pool` has all feeds of the pool.
+- `probes`: which replica probes an account that has cooled down. `quotas`: the newest quota of each
+  account. `pool` has all feeds of the pool.
 - `sessions`: a feed: on which account a session is.
 - `tallies`: what each has counted of each account.
 - `view`: what a replica says of itself, and what it shows of the cluster; `onlooker`: the same for commands.

@@ -248,7 +248,7 @@ class Cooldowns:
             for text in (field_of(each), msgspec.msgpack.encode(state))
         ]
         arguments = [self.kind, self._replica.id, *pairs]
-        answer = await link.script("cooldowns", ["cooldowns", "news"], arguments, read=_pairs)
+        answer = await link.script("cooldowns", ["cooldowns", "news"], arguments, read=pairs_of)
         taken = states_of(answer.items())
         self.take(taken)
         now = self.server_now
@@ -259,7 +259,7 @@ class Cooldowns:
         }
 
     async def read(self, link: Link) -> None:
-        read = await link.script("cooldowns_read", ["cooldowns"], [], read=_pairs)
+        read = await link.script("hash_read", ["cooldowns"], [], read=pairs_of)
         new = [(field, text) for field, text in read.items() if self._read.get(field) != text]
         self._read = read
         self._look()
@@ -317,7 +317,7 @@ def id_of(field: object) -> Id | None:
         return None
 
 
-def _pairs(answer: Sequence[bytes]) -> dict[bytes, bytes]:
+def pairs_of(answer: Sequence[bytes]) -> dict[bytes, bytes]:
     """Return a flat list of keys and values as a dictionary. Raises `ValueError` or `TypeError` for what is none."""
     return dict(zip(answer[::2], answer[1::2], strict=True))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from neurolink_mitm.cluster.cooldowns import Cooldowns
 from neurolink_mitm.cluster.feed import Feed
 from neurolink_mitm.cluster.probes import Probes
+from neurolink_mitm.cluster.quotas import Quotas
 from neurolink_mitm.cluster.replica import Replica
 from neurolink_mitm.cluster.state_store import SharedStateStore
 from neurolink_mitm.ports import Runtime
@@ -14,4 +15,8 @@ def pool_feeds(replica: Replica, runtime: Runtime) -> list[Feed]:
     """Return the feeds of the pool, attached to the runtime until they are closed."""
     store = SharedStateStore(runtime)
     cooldowns = Cooldowns(replica, runtime, store)
-    return [cooldowns, Probes(replica, runtime, cooldowns, store)]
+    return [
+        cooldowns,
+        Probes(replica, runtime, cooldowns, store),
+        Quotas(replica, runtime, cooldowns, store),
+    ]

@@ -145,16 +145,16 @@ def test_what_is_no_state_counts_as_nothing(redis: Redis, garbage: bytes) -> Non
 def test_a_key_of_another_type_is_replaced(redis: Redis) -> None:
     good = State(0.0, (Window(time.time() - 5, 1, time.time() + 1),))
     redis.set("strange", "x")
-    assert redis.eval(script_text("cooldowns_read")[0], 1, "strange") == []
+    assert redis.eval(script_text("hash_read")[0], 1, "strange") == []
     redis.eval(script_text("cooldowns")[0], 2, "strange", "news", "cooldowns", "a", "f", pack(good))
     assert redis.hlen("strange") == 1
 
 
 def test_what_is_too_large_is_not_read(redis: Redis) -> None:
     redis.hset("large", mapping={"a": "x" * 10_000, "b" * 2000: "x", "c": "ok"})
-    assert redis.eval(script_text("cooldowns_read")[0], 1, "large") == [b"c", b"ok"]
+    assert redis.eval(script_text("hash_read")[0], 1, "large") == [b"c", b"ok"]
     redis.hset("large", mapping={str(n): "" for n in range(10_001)})
-    assert redis.eval(script_text("cooldowns_read")[0], 1, "large") == []
+    assert redis.eval(script_text("hash_read")[0], 1, "large") == []
     assert not redis.exists("large")
 
 

@@ -1,7 +1,7 @@
 """What replicas that act as one pool decide, without Redis: `breaker`, `offset`, and limits: `rates` and
 `slots`, which `account_limits` has for one account.
 
-- `cooldowns`: what two replicas know together of one cooldown.
+- `cooldowns`, `quotas`: what two replicas know together of a cooldown, and of an account's quota.
 - `merge`: what becomes of a login, a client key, a pause or a mark that two replicas have changed.
 - `daybook`: what all have spent today.
 - `members`, `digests`, `report`: what they say of themselves, in what they differ, what is shown of it.

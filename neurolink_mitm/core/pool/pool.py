@@ -273,6 +273,16 @@ class Pool(Choosing):
             latest = reported.after(state.quota)
             self._take_readings(key, state.update_quota(reported, latest), latest)
 
+    def share_quota(self, key: str, latest: Quota, reported: Quota) -> None:
+        """Take over what another replica has `reported` of an account; `latest` is that and what is known here.
+
+        Its readings are not saved: a window's use is the account's, and each replica saves what it sees itself.
+        """
+        if state := self._states.get(key):
+            state.update_quota(reported, latest)
+            self._quotas[key] = latest
+            self._touch(key)
+
     def _take_readings(self, key: str, kept: Mapping[str, Reading], latest: Quota) -> None:
         self._quotas[key] = latest
         self._touch(key)

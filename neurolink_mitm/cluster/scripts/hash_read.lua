@@ -1,14 +1,14 @@
--- Returns all cooldowns, as a flat list of fields and states; what is too large to be one is deleted.
--- KEYS: cooldowns (hash)
-local MOST_FIELDS, LONGEST_FIELD, LONGEST_STATE = 10000, 1000, 8192
+-- Returns a hash as a flat list of fields and values; what is too large to be ours is deleted.
+-- KEYS: the hash
+local MOST_FIELDS, LONGEST_FIELD, LONGEST_VALUE = 10000, 1000, 8192
 if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then return {} end
 if redis.call('HLEN', KEYS[1]) > MOST_FIELDS then
-  redis.call('UNLINK', KEYS[1]) -- not ours: replicas write no more than that
+  redis.call('UNLINK', KEYS[1]) -- not ours: replicas write no more than that, and write it again
   return {}
 end
 local all, answer = redis.call('HGETALL', KEYS[1]), {}
 for i = 1, #all, 2 do
-  if #all[i] > LONGEST_FIELD or #all[i + 1] > LONGEST_STATE then
+  if #all[i] > LONGEST_FIELD or #all[i + 1] > LONGEST_VALUE then
     redis.call('HDEL', KEYS[1], all[i])
   else
     answer[#answer + 1] = all[i]
