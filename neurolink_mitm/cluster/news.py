@@ -19,8 +19,8 @@ PAUSES = (0.2, 4.0)
 """Seconds from one try to the next, at first and at most."""
 SLICE = 0.005
 """Seconds of the event loop that news in a row may take."""
-TOLD_EVERY = 60.0
-"""Seconds between two log lines of what goes on failing."""
+TOLD_AFTER = 10.0
+"""Seconds without a subscription, while Redis answers, after which that is logged."""
 
 
 class News:
@@ -34,7 +34,8 @@ class News:
         self._take = take
         self._again = asyncio.Event()
         self._pause = PAUSES[0]
-        self._told_at: float | None = None
+        self._deaf_since: float | None = None
+        self._told = False
 
     def retry(self) -> None:
         """Subscribe without a pause: Redis is back."""
@@ -71,7 +72,7 @@ class News:
                 case [b"message", _, bytes() as data]:
                     self._take(data)
                 case [b"subscribe", *_]:
-                    self.hearing, self._pause, self._told_at = True, PAUSES[0], None
+                    self.hearing, self._pause, self._deaf_since = True, PAUSES[0], None
                 case None:
                     raise TimeoutError(f"no beat for {SILENCE:.0f} s")
             if time.monotonic() - since > SLICE:  # a flood would not let go of the loop
@@ -79,9 +80,12 @@ class News:
                 since = time.monotonic()
 
     def _tell(self, error: Exception) -> None:
-        now, away = time.monotonic(), self._link.breaker.is_open
-        if not away and (self._told_at is None or now - self._told_at > TOLD_EVERY):
-            self._told_at = now
-            logger.info(
+        """Log, once, that only the subscription fails: where Redis is away, that has its own line."""
+        now = time.monotonic()
+        if self._link.breaker.is_open or self._deaf_since is None:
+            self._deaf_since = now
+        if now - self._deaf_since >= TOLD_AFTER and not self._told:
+            self._told = True
+            logger.warning(
                 "news of other replicas are not heard (%s): read each second", text_of(error)
             )

@@ -16,7 +16,7 @@ import msgspec
 from neurolink_mitm.adapters.background import Job, run_again
 from neurolink_mitm.cluster.feed import Feed
 from neurolink_mitm.cluster.link import AwayError, Link, RefusedError, text_of
-from neurolink_mitm.cluster.news import TOLD_EVERY, News
+from neurolink_mitm.cluster.news import News
 from neurolink_mitm.core.cluster.members import LONGEST, MOST, Member, read_members, written
 from neurolink_mitm.core.cluster.offset import as_time
 
@@ -32,6 +32,8 @@ FIRST_READING = 1.0
 """Seconds that a start waits for the first reading."""
 FEED_LIMIT = 2.0
 """Seconds that a feed may take for one push and one reading."""
+TOLD_EVERY = 60.0
+"""Seconds between two log lines of what goes on failing."""
 LEAVING = 0.4
 """Seconds for all that is said to Redis at a stop."""
 

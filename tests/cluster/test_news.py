@@ -72,6 +72,7 @@ async def test_a_server_without_news_is_told_once(
 ) -> None:
     monkeypatch.setattr(module, "SILENCE", 0.01)
     monkeypatch.setattr(module, "PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(module, "TOLD_AFTER", 0.0)
     connections = 0
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
