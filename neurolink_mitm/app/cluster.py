@@ -9,6 +9,7 @@ import socket
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 from neurolink_mitm.adapters.network import Network
@@ -111,8 +112,9 @@ class ClusterSwitch:
 
 def _prepare(wanted: Wanted) -> None:
     """Do what takes long, beside requests: import redis-py and cryptography, make the context of TLS."""
-    for name in ("replica", "seal"):
-        import_module(f"neurolink_mitm.cluster.{name}")
+    package = import_module("neurolink_mitm.cluster")
+    for module in iter_modules(package.__path__, "neurolink_mitm.cluster."):
+        import_module(module.name)
     if wanted.network:
         _ = wanted.network.context
 
