@@ -162,12 +162,14 @@ class FakeCluster:
     """Three replicas; the last is of another version."""
 
     name: str = "eu-1"
+    first: bool = True
+    """Whether this is the replica that tells of events."""
     redis: RedisState = field(
         default_factory=lambda: RedisState(
             True, "closed", NOW - 60, lag=0.001, read_at=NOW, clock_skew=0.0
         )
     )
-    members: Mapping[str, Member] = field(
+    members: dict[str, Member] = field(
         default_factory=lambda: {
             f"id-{n}": Member(
                 f"eu-{n}",
@@ -191,7 +193,7 @@ class FakeCluster:
         return dict.fromkeys(names, 1.0)
 
     def tells(self) -> bool:
-        return True
+        return self.first
 
 
 @dataclass

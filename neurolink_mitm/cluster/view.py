@@ -17,6 +17,9 @@ from neurolink_mitm.core.cluster.members import Member, differences, oldest
 from neurolink_mitm.core.cluster.report import RedisState, cluster_report
 from neurolink_mitm.ports import Runtime
 
+SILENT = 3.0
+"""Seconds without a sign of life after which a replica is not relied on; it gives one each second."""
+
 
 class Described:
     """What a replica says of itself, by its runtime."""
@@ -120,12 +123,13 @@ class View:
         return {name: round(value, 6) for name, value in values.items() if value is not None}
 
     def tells(self) -> bool:
-        replica = self._replica
-        ready = {id_: each for id_, each in replica.members.items() if each.phase == "ready"}
-        return replica.link.breaker.is_open or oldest(ready or replica.members) in (
-            None,
-            replica.id,
-        )
+        replica, now = self._replica, self._replica.link.offset.to_server(time.time())
+        relied_on = {
+            id_: each
+            for id_, each in replica.members.items()
+            if each.phase == "ready" and now - each.seen_at < SILENT
+        }
+        return replica.link.breaker.is_open or oldest(relied_on) in (None, replica.id)
 
 
 def redis_state(link: Link, lag: float | None, read_at: float | None) -> RedisState:

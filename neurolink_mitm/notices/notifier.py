@@ -124,6 +124,9 @@ class Notifier:
             self._tell(condition, now)
 
     def _tell(self, condition: Condition, now: float) -> None:
+        cluster = self._runtime.cluster
+        if cluster and condition.kind != PAID and not cluster.tells():
+            return  # all replicas see it, and one tells; who serves for money, each knows of itself
         if condition.kind in self._notify.on:
             event_id = f"ntc_{self._runtime.random_source.hex(20)}"
             self.delivery.put(event_of(condition, event_id, now))

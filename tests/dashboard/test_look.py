@@ -16,10 +16,13 @@ import pytest
 
 from neurolink_mitm import dashboard as package
 from neurolink_mitm.adapters.journal import FileJournal
+from neurolink_mitm.core.cluster.members import Member
 from neurolink_mitm.dashboard.pages import PAGES
+from neurolink_mitm.ports import Runtime
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.dashboard.harness import Served, served
+from tests.fakes import NOW, FakeCluster
 from tests.flows.harness import CLAUDE_CODE, LIMIT, Proxy, account, message
 
 if TYPE_CHECKING:
@@ -58,12 +61,22 @@ def test_all_that_a_browser_is_sent_is_small() -> None:
 
 @pytest.fixture
 def busy(upstream: SandboxServer, tmp_path: Path) -> Iterator[Served]:
-    """A dashboard with rows: a failover, an error, requests of two sessions; one account is cooling."""
+    """A dashboard with rows: a failover, an error, requests of two sessions; one account is cooling.
+
+    It is one of several replicas: one has a long name, another version and is silent.
+    """
     upstream.script("a", Reply(), Reply(429, headers={"retry-after": "600"}))
     upstream.script("b", Reply(), Reply(400, message="<b>bad</b>" + "x" * 400), Reply())
     running = served(Proxy([account(name, upstream.url) for name in ("a", "b")]), tmp_path)
     journal = FileJournal(running.home.logs)
-    running.proxy.change = lambda runtime: setattr(runtime, "journal", journal)
+
+    def change(runtime: Runtime) -> None:
+        runtime.journal, runtime.cluster = journal, FakeCluster()
+        runtime.cluster.members |= {
+            "id-4": Member(f"pool-{'x' * 60}", "0.9", clock_skew=-99.0, seen_at=NOW)
+        }
+
+    running.proxy.change = change
     with running:
         for number in range(5):
             session = {

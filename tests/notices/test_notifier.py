@@ -21,6 +21,7 @@ from neurolink_mitm.notices.notifier import MAX_MODELS, Notifier
 from neurolink_mitm.ports import Runtime
 from tests.fakes import (
     FakeClock,
+    FakeCluster,
     make_account,
     make_attempt,
     make_exchange,
@@ -95,6 +96,26 @@ def test_what_happens_to_the_pool_is_told() -> None:
     assert given.look() == ["all-cooling"]
     assert given.look(61) == ["all-cooling"]
     assert given.look(6) == ["all-cooling", "back"]
+
+
+def test_one_replica_tells_what_all_see() -> None:
+    """The others note it as told, so that it isn't told again when another one takes over."""
+    given = Given(None, ON, PLAN)
+    given.runtime.cluster = cluster = FakeCluster(first=False)
+    given.limit(PLAN)
+    assert given.look() == []
+    cluster.first = True
+    assert given.look() == []
+    assert given.look(61) == []
+    assert given.look(6) == ["back"]
+
+
+def test_each_replica_tells_what_it_has_paid() -> None:
+    given = Given()
+    given.runtime.cluster = FakeCluster(first=False)
+    given.limit(PLAN)
+    given.notifier.served(served())
+    assert given.look() == ["paid-fallback"]
 
 
 def test_only_the_events_that_are_asked_for() -> None:

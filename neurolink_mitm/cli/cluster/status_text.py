@@ -31,7 +31,7 @@ def cluster_view(report: Report, now: float) -> RenderableType:
         Text(f"namespace {printable(str(report.get('namespace')))}: {_totals(report, replicas)}"),
         _redis_line(redis, now),
         *_failing(redis),
-        *([_table(replicas, now)] if replicas else ()),
+        *([_table(replicas, now, redis.get("state") == "connected")] if replicas else ()),
         *_differences(replicas),
     )
 
@@ -101,7 +101,7 @@ def _skew(skew: float | None) -> str:
     )
 
 
-def _table(replicas: Sequence[Report], now: float) -> FittedTable:
+def _table(replicas: Sequence[Report], now: float, connected: bool) -> FittedTable:
     def texts(name: str) -> list[Text]:
         return [Text(printable(str(each.get(name) or NONE))) for each in replicas]
 
@@ -111,7 +111,7 @@ def _table(replicas: Sequence[Report], now: float) -> FittedTable:
     ]
     columns = (
         Column("replica", names, min_width=12),
-        Column("state", [_state(each, now) for each in replicas]),
+        Column("state", [_state(each, now, connected) for each in replicas]),
         Column("in flight", [Text(str(each.get("inFlight") or 0)) for each in replicas], right=True),
         Column("held", [Text(str(each.get("held") or NONE)) for each in replicas], right=True, drop_step=2),
         Column("requests", [_stat(each, "totalRequests") for each in replicas], right=True),
@@ -127,9 +127,11 @@ def _table(replicas: Sequence[Report], now: float) -> FittedTable:
     return FittedTable(filled(columns))
 
 
-def _state(replica: Report, now: float) -> Text:
+def _state(replica: Report, now: float, connected: bool) -> Text:
     phase, seen = str(replica.get("phase") or "ready"), replica.get("seenAt")
-    silent = now - seconds(seen) if seen else 0.0
+    silent = now - seconds(seen) if seen and not replica.get("self") else 0.0
+    if silent > LATE and not connected:
+        return Text(f"unknown for {duration(silent)}", style=BUSY)
     if silent > LATE:
         return Text(f"silent {duration(silent)}", style=BAD)
     if replica.get("differs"):

@@ -146,7 +146,11 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
 
 def oldest(members: Mapping[str, Member]) -> str | None:
     """Return the id of the replica that has been there longest, which is the same for all that read the same."""
-    return min(members, key=lambda id_: (members[id_].started_at, id_), default=None)
+
+    def age(id_: str) -> tuple[bool, float, str]:
+        return members[id_].started_at <= 0, members[id_].started_at, id_
+
+    return min(members, key=age, default=None)
 
 
 def differences(members: Mapping[str, Member]) -> dict[str, list[str]]:

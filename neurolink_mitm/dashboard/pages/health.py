@@ -4,6 +4,7 @@ from neurolink_mitm.dashboard.jobs import Job
 from neurolink_mitm.dashboard.page import Context, Page, Part, View
 from neurolink_mitm.dashboard.views.health import machine as read_machine
 from neurolink_mitm.dashboard.views.health import parts
+from neurolink_mitm.dashboard.views.replicas import replicas
 
 LEVELS = {"fail": "bad", "warn": "warn", "ok": "good"}
 """Levels of the doctor's findings, the worst first, and how they look."""
@@ -15,6 +16,7 @@ def health(view: View) -> Context:
     return {
         "report": report,
         "rows": parts(view.site, report),
+        "replicas": replicas(report["cluster"], view.site.now()),
         "started": view.site.runtime.started_at,
     }
 

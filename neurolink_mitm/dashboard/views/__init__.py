@@ -4,7 +4,7 @@
 - `live_requests`: the requests in flight.
 - `logged`: a logged request; `captured`: what was captured of it.
 - `charts`: the charts of the page History.
-- `health`: how the parts of the proxy are, in words.
+- `health`, `replicas`: how the parts of the proxy are, and the replicas of its cluster, in words.
 - `config_form`: the configuration as a form; `filled_form`: what one that was sent changes; `config_view`: both, as
   their page shows them.
 """

@@ -55,7 +55,7 @@ def parts(site: Site, report: Report) -> list[Row]:
         _translator(report["translator"]),
         _notices(report["notices"]),
         _telemetry(report["telemetry"]),
-        Row("Replicas", "one process", "idle", "It shares its state with no other machine."),
+        *_cluster(report["cluster"]),
     ]  # fmt: skip
     return sorted(rows, key=lambda row: WORST.index(row.state))
 
@@ -189,6 +189,35 @@ def _telemetry(report: Mapping[str, Any] | None) -> Row:
         fix = "Is the collector running? Requests don't wait for it."
         return Row("Telemetry", "losing", "warn", text, fix)
     return Row("Telemetry", "on", "good", str(report["endpoint"]))
+
+
+def _cluster(report: Mapping[str, Any] | None) -> Iterator[Row]:
+    name = "Replicas"
+    if report is None:
+        yield Row(name, "one process", "idle", "It shares its state with no other machine.")
+        return
+    redis, others = report["redis"], len(report["replicas"]) - 1
+    if redis["state"] != "connected":
+        yield Row(
+            "Redis", "away", "bad",
+            f"{redis['error'] or 'it has not answered yet'}; each replica goes on by what it knows",
+            "Start Redis, or mend the way to it: what is unwritten is written then.",
+            redis["since"],
+        )  # fmt: skip
+    for each in redis["failing"]:
+        yield Row(
+            f"Shared {each['kind']}", "not shared", "bad", each["reason"],
+            "Redis is there but refuses this: does another program use its keys? Another namespace avoids that.",
+        )  # fmt: skip
+    differing = [each["name"] for each in report["replicas"] if each["differs"]]
+    if differing:
+        yield Row(
+            name, "differ", "warn", f"{', '.join(differing)}: not as most are",
+            "Give all of them the same version and the same configuration.",
+        )  # fmt: skip
+    else:
+        word = "alone" if others < 1 else f"{others + 1} replicas"
+        yield Row(name, word, "good" if others > 0 else "idle", f"namespace {report['namespace']}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,10 @@ def test_the_oldest_is_the_same_for_all() -> None:
     assert oldest({}) is None
 
 
+def test_one_that_does_not_say_since_when_is_not_the_oldest() -> None:
+    assert oldest({"a": Member(), "b": Member(started_at=5.0)}) == "b"
+
+
 def test_totals() -> None:
     assert total([ALL_SET, ALL_SET]) == {
         "totalAttempts": 20,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +12,18 @@ import pytest
 
 from neurolink_mitm.adapters.state_file import ProxyState, StateFile, process_start
 from neurolink_mitm.app.doctor import set_doctor
+from neurolink_mitm.core.cluster.members import Member
+from neurolink_mitm.core.cluster.report import RedisState
 from neurolink_mitm.dashboard.views.health import Machine, Row, parts
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.dashboard.harness import Served, served
+from tests.fakes import NOW, FakeCluster
 from tests.flows.harness import LIMIT, Proxy, account
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+AWAY = RedisState(False, "open", NOW, "TimeoutError")
 XSS = "<img src=x onerror=alert(1)>"
 STALL = {"at": "2026-11-22T10:00:00.000Z", "ms": 410, "stack": ["x.py:1 f"]}
 CHANGES: list[tuple[str, dict[str, Any], str, str]] = [
@@ -65,6 +70,57 @@ def test_all_is_well(dashboard: Served) -> None:
     for word in ("in force", "written", "one process", "not attached", "not needed"):
         assert word in text
     assert "to repair" not in text
+
+
+def cluster(**changes: Any) -> Any:
+    return FakeCluster(**changes).report()
+
+
+@pytest.mark.parametrize(
+    ("report", "name", "word", "state"),
+    [
+        (None, "Replicas", "one process", "idle"),
+        (cluster(), "Replicas", "differ", "warn"),
+        (cluster(members={"id-1": Member("eu-1")}), "Replicas", "alone", "idle"),
+        (cluster(members={"a": Member("a"), "b": Member("b")}), "Replicas", "2 replicas", "good"),
+        (cluster(redis=AWAY), "Redis", "away", "bad"),
+        (cluster(redis=replace(AWAY, failing={"sessions": "no"})), "Shared sessions", "not shared", "bad"),
+    ],
+    ids=["single", "differ", "alone", "two", "away", "refused"],
+)  # fmt: skip
+def test_replicas_have_a_row(
+    dashboard: Served, report: Any, name: str, word: str, state: str
+) -> None:
+    row = rows_by_name(dashboard, {"cluster": report})[name]
+    assert (row.word, row.state) == (word, state)
+
+
+def test_each_replica_is_listed(dashboard: Served) -> None:
+    now = dashboard.site.now()
+    members = {
+        "id-1": Member("eu-1", "1.0", seen_at=now - 60, lag_ms=1.3),
+        "id-2": Member("<b>eu-2", "1.0", phase="draining", seen_at=now, in_flight=3),
+        "id-3": Member("eu-3", "1.0", seen_at=now - 60, clock_skew=-300),
+        "id-4": Member("eu-4", "0.9", seen_at=now),
+    }
+    dashboard.site.runtime.cluster = FakeCluster(members=members)
+    with dashboard.signed_in() as client:
+        text = client.get("/parts/health").text
+        dashboard.site.runtime.cluster = FakeCluster(members=members, redis=AWAY)
+        away = client.get("/parts/health").text
+    dashboard.site.runtime.cluster = None
+    assert "&lt;b&gt;eu-2" in text
+    for shown in (
+        "this one",
+        "draining",
+        "silent",
+        "300 s behind",
+        "Differs in version 0.9",
+        "≤ 2 ms",
+    ):
+        assert shown in text
+    assert "unknown" in away
+    assert "silent" not in away
 
 
 def test_the_guard(dashboard: Served) -> None:
