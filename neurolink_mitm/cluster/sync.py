@@ -79,6 +79,7 @@ class Sync:
         """What Redis' counter was when this home was last in step."""
         self.problems: tuple[str, ...] = ()
         """Entries that are not in step, and why."""
+        self.settle_time = SETTLED
         self._door = door
         self._sealer = sealer
         self._kinds = kinds
@@ -170,9 +171,9 @@ class Sync:
         if self._answers_since is None:
             first = not self._young_until
             # a replica that starts has nothing that others wait for
-            self._answers_since = now if first else now + SETTLED
+            self._answers_since = now if first else now + self.settle_time
         age = reading.now - reading.since
-        self._young_until = now + SETTLED - age if 0 <= age < SETTLED else now
+        self._young_until = now + self.settle_time - age if 0 <= age < self.settle_time else now
 
     def _bring(
         self, kind: Kind, reading: _Reading, ledger: dict[str, dict[str, Synced]], blocked: set[str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -11,10 +12,10 @@ from pathlib import Path
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.mark_file import NOTHING, Marks
 from neurolink_mitm.adapters.token_store import TokenStore
-from neurolink_mitm.cluster.door import own_door
+from neurolink_mitm.cluster.door import Door, own_door
 from neurolink_mitm.cluster.kinds import kinds_of
 from neurolink_mitm.cluster.ledger import Ledger
-from neurolink_mitm.cluster.link import Link
+from neurolink_mitm.cluster.link import AwayError, Link
 from neurolink_mitm.cluster.seal import Sealer
 from neurolink_mitm.cluster.sync import Sync
 from neurolink_mitm.core.auth.credentials import StoredAccount
@@ -31,7 +32,25 @@ class Member:
     home: Home
     store: TokenStore
     sync: Sync
+    door: Door
     configured: dict[str, object]
+
+    def settle(self) -> None:
+        """Wait for Redis, and take the others as having written back."""
+        deadline = time.monotonic() + 5
+        while not self.in_contact():
+            assert time.monotonic() < deadline, "Redis does not answer"
+            time.sleep(0.05)
+        self.sync.settle_time = 0.0
+        self.sync.lost()
+        self.sync.run()
+
+    def in_contact(self) -> bool:
+        try:
+            self.sync.run()
+        except AwayError:
+            return False
+        return True
 
     def login(self, label: str = "work") -> StoredAccount | None:
         return next((each for each in self.store.read().stored if each.label == label), None)
@@ -50,7 +69,7 @@ class Members:
         self.namespace = namespace
         self._stack = ExitStack()
 
-    def member(self, name: str, key: Secret = KEY, now: float | None = None) -> Member:
+    def member(self, name: str, key: Secret = KEY, *, settled: bool = True) -> Member:
         home = Home(self.folder / name)
         home.create()
         store = TokenStore(home)
@@ -68,7 +87,8 @@ class Members:
             Ledger(home.cluster_synced, self.namespace),
             name,
         )
-        return Member(home, store, sync, configured)
+        sync.settle_time = 0.0 if settled else sync.settle_time
+        return Member(home, store, sync, door, configured)
 
     def close(self) -> None:
         self._stack.close()
