@@ -24,13 +24,13 @@ from neurolink_mitm.core.redact.secret import Secret
 
 logger = logging.getLogger("neurolink.refresh")
 
-LEASE = 10.0
+LEASE = 5.0
 """Seconds after which the lock of a replica that was killed ends."""
-RENEWED_EVERY = 3.0
+RENEWED_EVERY = 1.5
 TRIED_EVERY = 0.5
 """Seconds between two attempts to hand over tokens that Redis could not take."""
-AWAY = "Redis is away: not refreshed"
-OTHER_KEY = "not refreshed: in Redis it is sealed with another key: copy cluster.key"
+AWAY = "Redis is away: it is tried again when that is back"
+OTHER_KEY = "in Redis it is sealed with another key: copy cluster.key"
 
 
 class SharedStore:

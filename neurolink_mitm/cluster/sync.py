@@ -243,7 +243,8 @@ class Sync:
 
     def _put(self, kind: Kind, name: str, before: bytes | None, entry: bytes) -> bool:
         seen = "" if before is None else hashlib.sha1(before, usedforsecurity=False).hexdigest()
-        arguments = [name, seen, entry, self._door.channel, self._replica, kind.name]
+        arguments: list[object] = [name, seen, entry, self._door.channel, self._replica, kind.name]
+        arguments.append(LONGEST_ENTRY)
         return bool(self._door.script("put_entry", [kind.name, "counter"], arguments))
 
     def _remote(self, kind: Kind, name: str, raw: bytes | None) -> Remote | None:

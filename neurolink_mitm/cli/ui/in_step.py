@@ -19,6 +19,10 @@ if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.cluster.step import Step
     from neurolink_mitm.core.settings.values import Config
 
+MEANWHILE = (
+    "; this is what this machine knows, and the other replicas hear of changes when Redis is back"
+)
+
 _step: Step | None = None
 
 
@@ -52,14 +56,13 @@ def _opened(path: Path | None) -> Iterator[None]:
 
     try:
         with _connected(config, path) as step:
-            away = _take(step, "what follows is what this machine knows")
+            away = _take(step)
             _step = step
             try:
                 yield
             finally:
                 _step = None
-                if not away:
-                    _take(step, "the other replicas hear of it when Redis is back")
+                _take(step, again=away)
     except ClusterKeyError as e:
         fail(f"cluster.key-file: {e}", USAGE)
 
@@ -78,9 +81,11 @@ def _connected(config: Config, path: Path | None) -> Any:
     return step_of(config.cluster, place, home.home(), home.store, marks, context)
 
 
-def _take(step: Step, meanwhile: str) -> bool:
-    """Get in step. Return whether Redis is away."""
+def _take(step: Step, *, again: bool = False) -> bool:
+    """Get in step. Return whether Redis is away, which is not said `again`."""
     problems, away = step.take()
+    if away and again:
+        return True
     for problem in problems:
-        say(f"neurolink: {problem}{f': {meanwhile}' if away else ''}")
+        say(f"neurolink: {problem}{MEANWHILE if away else ''}")
     return away

@@ -14,9 +14,12 @@ end
 redis.call('SET', KEYS[1], now, 'NX')
 local answer = {now, string.sub(redis.call('GET', KEYS[1]), 1, 32), string.sub(redis.call('GET', KEYS[2]) or '', 1, 32)}
 for n = 3, #KEYS do
-  local size = redis.pcall('MEMORY', 'USAGE', KEYS[n], 'SAMPLES', 0)
-  local large = type(size) == 'number' and size > tonumber(ARGV[2])
-  if large or redis.call('HLEN', KEYS[n]) > tonumber(ARGV[1]) then
+  local large = redis.call('HLEN', KEYS[n]) > tonumber(ARGV[1])
+  if not large then -- asked second, as it looks at each entry
+    local size = redis.pcall('MEMORY', 'USAGE', KEYS[n], 'SAMPLES', 0)
+    large = type(size) == 'number' and size > tonumber(ARGV[2])
+  end
+  if large then
     answer[#answer + 1] = 0
   else
     answer[#answer + 1] = redis.call('HGETALL', KEYS[n])

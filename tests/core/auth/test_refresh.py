@@ -207,3 +207,27 @@ def test_a_login_that_came_meanwhile_stays(disabled: str | None) -> None:
     secret = LOGIN.access_token if disabled else TOKENS.access_token
     take_over(pool, Refreshed(ACCOUNT, StoredAccount("a", secret, disabled=disabled)))
     assert pool.accounts == (now,)
+
+
+def test_replicas_away_before_the_request(machine: AccountRefresh) -> None:
+    """Nothing is sent; a token that another process has written is taken over."""
+    machine.start(ACCOUNT, force=True)
+    machine.away("Redis is away", NOW)
+    assert machine.step is RefreshStep.REREAD
+    machine.read(LOGIN, NOW)
+    assert (machine.step, machine.result.trouble) == (RefreshStep.IDLE, Trouble.TRANSIENT)
+    machine.start(ACCOUNT, force=True)
+    machine.away("Redis is away", NOW)
+    machine.read(RELOGIN, NOW)
+    assert machine.result == Refreshed(ACCOUNT, RELOGIN)
+
+
+def test_replicas_away_after_a_refusal_disables_nobody(machine: AccountRefresh) -> None:
+    at_the_endpoint(machine)
+    machine.refused(REVOKED, NOW)
+    machine.away("Redis is away", NOW)
+    assert machine.step is RefreshStep.IDLE
+    assert machine.result.login
+    assert machine.result.login.disabled is None
+    assert machine.result.trouble is Trouble.TRANSIENT
+    assert machine.backoff, "it is not asked at once again"
