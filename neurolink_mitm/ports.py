@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -205,6 +206,30 @@ class Dashboard(Protocol):
         """Let a link sign one browser in, once, within a minute; `link` is the digest of its token."""
 
 
+class Certificate(Protocol):
+    """The certificate by which the proxy speaks TLS with its callers."""
+
+    @property
+    def context(self) -> ssl.SSLContext: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256, in hex digits."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The hosts that it is for."""
+
+    @property
+    def self_signed(self) -> bool: ...
+    @property
+    def begins(self) -> float: ...
+    @property
+    def ends(self) -> float:
+        """In seconds since the epoch."""
+
+
 class Cluster(Protocol):
     """The replicas that this one is a part of."""
 
@@ -272,6 +297,8 @@ class Runtime:
     telemetry: Telemetry | None = None
     notices: Notices | None = None
     dashboard: Dashboard | None = None
+    certificate: Certificate | None = None
+    """None where callers speak plain HTTP."""
     cluster: Cluster | None = None
     """None where this proxy is by itself."""
     probes: Probes | None = None

@@ -16,6 +16,7 @@ import psutil
 
 from neurolink_mitm.adapters.files import locked, private_directory, read_whole, write_atomic
 from neurolink_mitm.adapters.home_root import PROXIES
+from neurolink_mitm.adapters.own_address import CA_VARIABLE, TlsState, caller_url, own_url
 from neurolink_mitm.core.json_errors import UNREADABLE
 
 OURS = "neurolink"
@@ -49,10 +50,23 @@ class ProxyState(msgspec.Struct, rename="camel", kw_only=True):
     drain: float = 30.0
     """`timeouts.drain`: seconds that requests under way get when the proxy is stopped."""
 
+    tls: TlsState | None = None
+    """None: callers speak plain HTTP."""
+
     @property
     def url(self) -> str:
-        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)  # noqa: S104
-        return f"http://{f'[{host}]' if ':' in host and host[0] != '[' else host}:{self.port}"
+        """The URL on this machine, for the owner's commands."""
+        return own_url(self.host, self.port, self.tls)
+
+    @property
+    def caller_url(self) -> str:
+        """The URL that callers are given."""
+        return caller_url(self.host, self.port, self.tls)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variables that Claude Code needs to trust the certificate."""
+        return {CA_VARIABLE: self.tls.path} if self.tls and self.tls.self_signed else {}
 
     @property
     def alive(self) -> bool:
@@ -82,6 +96,10 @@ class StateFile:
             states[first.pid] = first
         pid = first.pid if first else None
         return tuple(sorted(states.values(), key=lambda each: (each.pid != pid, each.start_time)))
+
+    def of(self, pid: int) -> ProxyState | None:
+        """Return the state of the proxy `pid`; None if it is missing or broken."""
+        return _read(self._each / f"{pid}.json")
 
     def claim(self, state: ProxyState) -> bool:
         """Write the state of a proxy; return whether it is the first one. Raises `OSError`; blocks."""

@@ -13,6 +13,7 @@ from neurolink_mitm.app.background import background_tasks
 from neurolink_mitm.app.state_publisher import StatePublisher, state_of
 from neurolink_mitm.app.wiring import Prepared
 from neurolink_mitm.claude_code.attach import ClaudeCode
+from neurolink_mitm.config.apply import follow
 from neurolink_mitm.ports import Component, Runtime
 
 logger = logging.getLogger("neurolink.app")
@@ -76,17 +77,34 @@ class Attached:
         self._runtime = runtime
         self._publisher = publisher
         self._keeper: asyncio.Task[None] | None = None
+        self._attaching: asyncio.Task[None] | None = None
+        self._attached: tuple[str, dict[str, str]] = "", {}
+        self._stopping = False
         publisher.guard_pid = lambda: claude_code.guard_pid
 
     async def start(self) -> None:
-        runtime = self._runtime
-        await asyncio.to_thread(self._claude_code.attach, runtime.pid, state_of(runtime).url)
+        await self._attach()
+        follow(self._runtime, lambda _: self._follow())
         self._keeper = asyncio.create_task(run_again(self._keep_guarded, "the guard's keeper"))
+
+    async def _attach(self) -> None:
+        state = state_of(self._runtime)
+        self._attached = state.caller_url, state.variables
+        await asyncio.to_thread(self._claude_code.attach, self._runtime.pid, *self._attached)
+
+    def _follow(self) -> None:
+        """Point Claude Code at the address anew, where TLS has been switched on or off, or has another name."""
+        state = state_of(self._runtime)
+        if (state.caller_url, state.variables) != self._attached and not self._stopping:
+            self._attaching = asyncio.create_task(self._attach())
 
     async def _keep_guarded(self) -> None:
         await self._claude_code.keep_guarded(self._runtime.pid, self._publisher.publish)
 
     async def stop(self) -> None:
+        self._stopping = True
+        if self._attaching:
+            await asyncio.wait((self._attaching,))
         if self._keeper:
             self._keeper.cancel()
         await asyncio.to_thread(self._claude_code.detach, self._runtime.pid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -97,8 +98,13 @@ def serving(runtime: Runtime, master: Master) -> masters.Serving:
 
 def data_plane(prepared: Prepared) -> DataPlane:
     """Return a data plane that follows the configuration."""
-    plane = DataPlane(prepared.upstreams, prepared.runtime.readiness)
-    follow(prepared.runtime, plane.take)
+    runtime = prepared.runtime
+
+    def tls() -> ssl.SSLContext | None:
+        return runtime.certificate.context if runtime.certificate else None
+
+    plane = DataPlane(prepared.upstreams, runtime.readiness, tls)
+    follow(runtime, plane.take)
     return plane
 
 

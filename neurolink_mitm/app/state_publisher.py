@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from neurolink_mitm.adapters.own_address import TlsState, tls_state
 from neurolink_mitm.adapters.state_file import OURS, ProxyState, StateFile, process_start
 from neurolink_mitm.config.apply import follow
 from neurolink_mitm.ports import Runtime
@@ -62,6 +63,11 @@ class StatePublisher:
             )
 
 
+def tls_of(runtime: Runtime) -> TlsState | None:
+    """Return what the state file has of the certificate."""
+    return tls_state(runtime.certificate, runtime.host, runtime.config.listen.hosts)
+
+
 def state_of(runtime: Runtime) -> ProxyState:
     """Return the state file's content."""
     return ProxyState(
@@ -74,6 +80,7 @@ def state_of(runtime: Runtime) -> ProxyState:
         start_time=runtime.started_at,
         phase=runtime.readiness.phase,
         drain=runtime.config.timeouts.drain,
+        tls=tls_of(runtime),
         fallback_chain=[
             {"provider": each.provider, "model": each.model}
             for each in runtime.config.routing.fallback_chain

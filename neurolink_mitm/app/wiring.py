@@ -44,6 +44,7 @@ from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.core.settings.notify import Notify
 from neurolink_mitm.core.settings.values import Config, OAuth
+from neurolink_mitm.core.status.listening import exposure
 from neurolink_mitm.core.status.metrics import Point, current_points
 from neurolink_mitm.dashboard import Dashboard
 from neurolink_mitm.dashboard.site import Site
@@ -131,7 +132,8 @@ def prepare(settings: Settings) -> Prepared:
         _notices(runtime, remembered, sources),
         _dashboard(runtime, home, settings, sources),
     )
-    warnings = (*warnings, *inputs.warnings, *telemetry.faults)
+    exposed = exposure(settings.host, inputs.certificate, inputs.config.listen.hosts)
+    warnings = (*warnings, *exposed, *inputs.warnings, *telemetry.faults)
     interval = settings.health_interval
     return Prepared(runtime, home, warnings, sources, interval, components, upstreams)
 

@@ -7,7 +7,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from neurolink_mitm.adapters.home import Home
@@ -42,15 +42,15 @@ class ClaudeCode:
     def guard_pid(self) -> int | None:
         return self._guard.pid if self._guard else None
 
-    def attach(self, pid: int, url: str) -> None:
-        """Start the guard, and point Claude Code at `url`. Blocks.
+    def attach(self, pid: int, url: str, trust: Mapping[str, str] | None = None) -> None:
+        """Start the guard, and point Claude Code at `url`, with the variables `trust` for its certificate. Blocks.
 
         The guard comes first: a proxy that is killed at any moment leaves a process that restores the settings.
         """
         self._watch(pid)
         choices = self._choices()
         try:
-            self._settings.claude.claim(self.path, pid, url, choices.variables)
+            self._settings.claude.claim(self.path, pid, url, choices.variables, trust=trust)
             self.attached = True
         except SettingsError as e:
             logger.warning(
@@ -58,7 +58,7 @@ class ClaudeCode:
                 ' or set it in your shell: eval "$(neurolink proxy env)"',
                 e,
             )
-        self._editor_attached = self._attach_editor(pid, url, choices)
+        self._editor_attached = self._attach_editor(pid, url, choices, trust)
         if not self._any_attached:
             self._dismiss()
 
@@ -73,14 +73,16 @@ class ClaudeCode:
             logger.warning("%s; run neurolink proxy setup again", e)
             return Choices()
 
-    def _attach_editor(self, pid: int, url: str, choices: Choices) -> bool:
+    def _attach_editor(
+        self, pid: int, url: str, choices: Choices, trust: Mapping[str, str] | None
+    ) -> bool:
         """Return whether the editor is attached; one that a dead proxy has left attached is restored."""
         try:
             if choices.editor is None:
                 if self._home.editor_settings.exists():
                     self._settings.editor.put_back()
                 return False
-            attach_editor(self._settings, Path(choices.editor), pid, url, choices)
+            attach_editor(self._settings, Path(choices.editor), pid, url, choices, trust)
         except SettingsError as e:
             logger.warning("%s; Claude Code's extension is left as it is", e)
             return False
@@ -103,6 +105,8 @@ class ClaudeCode:
         return self._watch(pid)
 
     def _watch(self, pid: int) -> bool:
+        if self._guard and self._guard.poll() is None:
+            return True
         try:
             self._guard = _spawn(self._home, pid)
         except OSError as e:
@@ -133,11 +137,18 @@ class ClaudeCode:
             guard.wait()
 
 
-def attach_editor(settings: AllSettings, path: Path, pid: int, url: str, choices: Choices) -> None:
+def attach_editor(
+    settings: AllSettings,
+    path: Path,
+    pid: int,
+    url: str,
+    choices: Choices,
+    trust: Mapping[str, str] | None = None,
+) -> None:
     """Point Claude Code's extension at `url`. Raises `SettingsError`."""
     if fault := editors.fault(path):
         raise SettingsError(fault)
-    settings.editor.claim(path, pid, url, choices.variables)
+    settings.editor.claim(path, pid, url, choices.variables, trust=trust)
 
 
 def _spawn(home: Home, pid: int) -> subprocess.Popen[bytes]:

@@ -16,14 +16,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.state_file import is_running
+from neurolink_mitm.adapters.own_address import open_connection
+from neurolink_mitm.adapters.state_file import ProxyState, StateFile, is_running
 from neurolink_mitm.claude_code.attachments import AllSettings
 from neurolink_mitm.claude_code.settings import Attachments, Entry, SettingsError
 from neurolink_mitm.claude_code.watchdog_policy import (
@@ -60,7 +60,8 @@ def run(home: Home, pid: int, started: float | None = None) -> None:
         try:
             with _masked(signal.SIG_UNBLOCK):
                 settings = AllSettings(home)
-                Watch(settings, pid, _logger(home.logs / "guard.log", pid), started).run()
+                log, states = _logger(home.logs / "guard.log", pid), StateFile(home.state)
+                Watch(settings, pid, log, started, states).run()
         finally:
             with suppress(OSError):
                 os.unlink(lock.lock_file)
@@ -80,9 +81,15 @@ class Watch:
     """One guard's watch over one proxy."""
 
     def __init__(
-        self, settings: Attachments, pid: int, log: Log, started: float | None = None
+        self,
+        settings: Attachments,
+        pid: int,
+        log: Log,
+        started: float | None = None,
+        states: StateFile | None = None,
     ) -> None:
-        """With `started`, its start, the proxy is about to change the settings."""
+        """With `started`, its start, the proxy is about to change the settings; `states` tells its certificate."""
+        self._states = states
         self._settings, self._pid, self._log = settings, pid, log
         self._started = started
         self._deadline = time.monotonic() + AWAIT_LIMIT
@@ -139,10 +146,14 @@ class Watch:
     def _ask(self, url: str, seconds: float) -> bool:
         """Return whether the proxy answers within the seconds that are left: a slow one is not gone."""
         limit, began = max(ANSWER_LIMIT, seconds), time.monotonic()
-        answers = healthy(url, limit)
+        answers = healthy(url, limit, self._state())
         took = time.monotonic() - began
         self._misses = count_misses(self._misses, answers=answers, took=took, limit=limit)
         return answers
+
+    def _state(self) -> ProxyState | None:
+        """Return the state of the proxy, read anew: its certificate may change."""
+        return self._states.of(self._pid) if self._states else None
 
     def _act(self, action: WatchdogAction) -> None:
         try:
@@ -195,9 +206,12 @@ def _put_back(settings: Attachments, pid: int, log: Log) -> None:
     log("gave up; the next `neurolink proxy start` tries again")
 
 
-def healthy(url: str, limit: float = ANSWER_LIMIT) -> bool:
-    """Return whether the proxy at `url` answers within `limit` seconds."""
-    connection = HTTPConnection(urlsplit(url).netloc, timeout=limit)
+def healthy(url: str, limit: float = ANSWER_LIMIT, state: ProxyState | None = None) -> bool:
+    """Return whether the proxy at `url` answers within `limit` seconds; one over TLS by its own address in `state`."""
+    if state and state.tls:
+        connection = open_connection(state.url, limit, state.tls.fingerprint)
+    else:
+        connection = open_connection(url, limit)
     try:
         connection.request("GET", "/health")
         return connection.getresponse().status == 200

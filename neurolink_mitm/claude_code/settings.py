@@ -150,10 +150,19 @@ class ClaudeSettings:
         self._record = record
         self._form = form
 
-    def claim(self, path: Path, pid: int, url: str, more: Variables | None = None) -> None:
+    def claim(
+        self,
+        path: Path,
+        pid: int,
+        url: str,
+        more: Variables | None = None,
+        *,
+        trust: Variables | None = None,
+    ) -> None:
         """Point Claude Code at `url` until `release(pid)`; changes of dead proxies are undone first.
 
-        `more` are variables to set beside the address. What this proxy has set before is undone, too.
+        `more` are variables to set beside the address, `trust` those of its certificate, which a value of the user's
+        stands above. What this proxy has set before is undone, too.
         """
         with self._locked():
             others, _ = self._put_back_dead()
@@ -162,7 +171,8 @@ class ClaudeSettings:
             with _faults_of(path):
                 made = _make_directory(path.parent)
                 try:
-                    self._merge(path, pid, variables(url) | dict(more or {}), url, others, made)
+                    ours = variables(url) | dict(more or {})
+                    self._merge(path, pid, ours, url, others, made, dict(trust or {}))
                 except BaseException:
                     _remove_directories(made)
                     self._write(others)
@@ -239,12 +249,16 @@ class ClaudeSettings:
         url: str,
         others: list[Entry],
         made: list[str],
+        trust: dict[str, str],
     ) -> None:
         def change(text: str | None) -> str:
-            done, before = self._form.merge(text, ours)
+            there = self._form.values(text, trust)
+            unset = {name: value for name, value in trust.items() if there[name] is None}
+            set_now = ours | unset
+            done, before = self._form.merge(text, set_now)
             entry = Entry(
                 pid=pid, pid_started=process_start(pid) or 0.0, url=url,
-                path=str(path), ours=ours, before=before, made=made,
+                path=str(path), ours=set_now, before=before, made=made,
             )  # fmt: skip
             self._write(shifted_by([*others, entry], entry, attached=True))
             return done

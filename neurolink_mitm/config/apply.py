@@ -16,12 +16,14 @@ logger = logging.getLogger("neurolink.config")
 
 def apply(runtime: Runtime, inputs: Inputs) -> None:
     """Serve by `inputs` from the next request on. Requests under way end as they began."""
-    config, before = inputs.config, (runtime.config, runtime.environ)
+    config, before = inputs.config, _followed(runtime)
     runtime.config, runtime.environ = config, inputs.environ
     runtime.config_path = inputs.config_path
     runtime.clients = inputs.clients
     runtime.proxies = inputs.network.proxies
     runtime.shaping = inputs.shaping
+    if inputs.certificate != runtime.certificate:  # equal, if it is the same one read again
+        runtime.certificate = inputs.certificate
     runtime.prices = runtime.prices.overridden(config.prices)
     routing, pool = config.routing, runtime.pool
     pool.configure(
@@ -31,13 +33,17 @@ def apply(runtime: Runtime, inputs: Inputs) -> None:
     pool.budget.pay_per_use = routing.pay_per_use
     pool.budget.cap = routing.daily_cap_usd
     pool.budget.unpriced = unpriced(inputs.others, runtime.prices)
-    if before != (runtime.config, runtime.environ):
+    if before != _followed(runtime):
         for follower in runtime.on_config:
             _tell(follower, config)
 
 
+def _followed(runtime: Runtime) -> tuple[object, ...]:
+    return runtime.config, runtime.environ, runtime.certificate
+
+
 def follow(runtime: Runtime, take: Callable[[Config], object]) -> None:
-    """Call `take` with the configuration: now, and whenever it or the environment has changed."""
+    """Call `take` with the configuration: now, and whenever it, the environment or the certificate has changed."""
     take(runtime.config)
     runtime.on_config.append(take)
 

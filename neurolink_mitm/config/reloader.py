@@ -24,8 +24,9 @@ from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.auth.loopback import is_loopback
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.settings.values import Config
+from neurolink_mitm.core.status.listening import exposure
 from neurolink_mitm.dataplane.threads import short_switch_interval
-from neurolink_mitm.ports import Runtime
+from neurolink_mitm.ports import Certificate, Runtime
 
 T = TypeVar("T")
 
@@ -44,27 +45,32 @@ Signature = tuple[int, int, int] | None
 class FileWatch:
     """Watches files, each of which may be missing, by comparing their signatures after each event."""
 
-    def __init__(self, paths: Iterable[Path]) -> None:
-        self._paths = tuple(paths)
-        self._seen = signatures(self._paths)
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._seen = dict(zip(paths, signatures(paths), strict=True))
+
+    def watch(self, paths: Sequence[Path]) -> None:
+        """Watch these files from now on; of new ones, changes from now on."""
+        new = [path for path in paths if path not in self._seen]
+        seen = self._seen | dict(zip(new, signatures(new), strict=True))
+        self._seen = {path: seen[path] for path in paths}
 
     async def changes(self) -> AsyncGenerator[frozenset[Path], None]:
         """Yield the changed files, for ever; at once those changed since the watch was made."""
         if changed := self._look():
             yield changed
         while True:
-            places = directories(self._paths)
+            places = directories(self._seen)
             async with aclosing(_events(places)) as events:
                 async for _ in events:
                     if changed := self._look():
                         yield changed
-                    if directories(self._paths) != places:
+                    if directories(self._seen) != places:
                         break
 
     def _look(self) -> frozenset[Path]:
-        before, self._seen = self._seen, signatures(self._paths)
-        pairs = zip(self._paths, before, self._seen, strict=True)
-        return frozenset(path for path, old, new in pairs if old != new)
+        before = self._seen
+        self._seen = dict(zip(before, signatures(before), strict=True))
+        return frozenset(path for path, new in self._seen.items() if before[path] != new)
 
 
 def signatures(paths: Iterable[Path]) -> tuple[Signature, ...]:
@@ -128,12 +134,16 @@ class _State:
     accounts: tuple[Account, ...]
     asks_for_key: bool
     host: str
+    certificate: Certificate | None
 
     @classmethod
     def of(cls, runtime: Runtime) -> Self:
         asks = bool(runtime.client_keys)
         accounts = runtime.pool.accounts
-        return cls(runtime.config, runtime.environ, runtime.clients, accounts, asks, runtime.host)
+        return cls(
+            runtime.config, runtime.environ, runtime.clients, accounts, asks, runtime.host,
+            runtime.certificate,
+        )  # fmt: skip
 
 
 class Reloader:
@@ -158,6 +168,7 @@ class Reloader:
             return
         before = _State.of(self._runtime)
         apply(self._runtime, inputs)
+        self._watch.watch(self._source.paths)
         now = _State.of(self._runtime)
         # hundreds of changed accounts are as many lines
         await asyncio.to_thread(
@@ -195,7 +206,12 @@ def _report_changes(before: _State, now: _State, warnings: Sequence[str]) -> Non
     if _logins(before.accounts) != _logins(now.accounts):
         counts = len(now.accounts), len(before.accounts)
         logger.info("logins have changed: %d accounts, %d before", *counts)
-    if changed or variables:
+    renewed = now.certificate != before.certificate
+    if renewed:
+        what = f"TLS by {now.certificate.path}" if now.certificate else "plain HTTP"
+        logger.info("new connections of callers: %s; open ones go on as they are", what)
+        warnings = (*exposure(now.host, now.certificate, now.config.listen.hosts), *warnings)
+    if changed or variables or renewed:
         for warning in warnings:
             logger.warning("%s", warning)
 

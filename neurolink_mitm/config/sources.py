@@ -9,6 +9,11 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
+from neurolink_mitm.adapters.certificate import (
+    Certificate,
+    CertificateError,
+    read_certificate,
+)
 from neurolink_mitm.adapters.client_file import ClientFileError, read_clients
 from neurolink_mitm.adapters.cluster_key import ClusterKeyError, key_path, read_cluster_key
 from neurolink_mitm.adapters.cost import shipped_prices
@@ -55,6 +60,7 @@ from neurolink_mitm.core.providers.destinations import all_asked, entries, place
 from neurolink_mitm.core.providers.needs import LACKS_LITELLM
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.errors import ConfigError, format_value
+from neurolink_mitm.core.settings.listen import Listen
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.core.status.other_tools import other_tools
@@ -77,6 +83,8 @@ class Inputs:
     """Models of other providers, as accounts."""
     shaping: Pipeline = field(default_factory=Pipeline)
     network: Network = field(default_factory=Network)
+    certificate: Certificate | None = None
+    """That of `listen`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +119,8 @@ class Sources:
         self._last: tuple[LoadedConfig, Environment, Inputs] | None = None
         self._network: tuple[object, Network] | None = None
         self._pauses: Mapping[str, Pause] = {}
+        self._unusable: tuple[str, ...] = ()
+        """Why the certificate is older than its files."""
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -118,7 +128,16 @@ class Sources:
         home = self._home
         logins = (home.tokens, home.keyring_changed, home.legacy_credentials)
         own = (self._config, self._env_file, home.clients, home.pauses, home.cluster_marks)
-        return (*own, *logins)
+        return (*own, *logins, *self._pair)
+
+    @property
+    def _pair(self) -> tuple[Path, ...]:
+        """The files of the certificate."""
+        listen, folder = (
+            self._last[0].config.listen if self._last else Listen(),
+            self._config.parent,
+        )
+        return tuple(folder / Path(each).expanduser() for each in (listen.cert, listen.key) if each)
 
     @property
     def home(self) -> Home:
@@ -160,7 +179,8 @@ class Sources:
         loaded = self._loaded(environment.values)
         clients = read_clients(self._home.clients)
         self._pauses = read_pauses(self._home.pauses)
-        inputs = self._inputs(loaded, environment, credentials, clients, self._shaping(loaded))
+        shaping, certificate = self._shaping(loaded), self._certificate(loaded)
+        inputs = self._inputs(loaded, environment, credentials, clients, shaping, certificate)
         self._check_litellm(inputs.config)
         self._check_proxies(inputs)
         self._check_cluster(inputs.config)
@@ -170,18 +190,21 @@ class Sources:
     def read_again(self) -> Inputs:
         """Read all files; of a bad one, keep its last good values and add its faults. Raises `TokenStoreError`."""
         assert self._last is not None
+        self._unusable = ()
         try:
-            return self.read()
+            return replace(self.read(), faults=self._unusable)
         except (ConfigError, EnvFileError, ClientFileError, PauseFileError) as e:
             faults = e.faults if isinstance(e, ConfigError) else (str(e),)
         with suppress(PauseFileError):  # an account is paused whatever else is wrong
             self._pauses = read_pauses(self._home.pauses)
         loaded, environment, before = self._last
+        certificate = self._certificate(loaded)
         inputs = self._inputs(
-            loaded, environment, self._credentials(), self._clients(before.clients), before.shaping
-        )
+            loaded, environment, self._credentials(), self._clients(before.clients), before.shaping,
+            certificate,
+        )  # fmt: skip
         self._last = loaded, environment, inputs
-        return replace(inputs, faults=faults)
+        return replace(inputs, faults=(*faults, *self._unusable))
 
     def _credentials(self) -> Credentials:
         credentials = self._store.read()
@@ -219,6 +242,7 @@ class Sources:
         credentials: Credentials,
         clients: tuple[ClientKey, ...],
         shaping: Pipeline,
+        certificate: Certificate | None,
     ) -> Inputs:
         config, agreed = self._agreed(loaded.config)
         environ, accounts = environment.values, self._options.accounts
@@ -240,12 +264,14 @@ class Sources:
             shaping=shaping,
             environ=environ,
             network=network,
+            certificate=certificate,
             config_path=self._config_path(),
             warnings=(
                 *environment.warnings,
                 *credentials.warnings,
                 *loaded.warnings,
                 *network.warnings,
+                *(certificate.warnings if certificate else ()),
                 *unmet,
                 *agreed,
                 *_keyless(others),
@@ -266,6 +292,18 @@ class Sources:
         if self._last and self._last[0].config.cloaking == cloaking and not cloaking.plugins.custom:
             return self._last[2].shaping
         return pipeline(cloaking, self._config.parent, self._home)
+
+    def _certificate(self, loaded: LoadedConfig) -> Certificate | None:
+        """Return the certificate. While the files that are in force are being exchanged, it is the one before."""
+        listen = loaded.config.listen
+        try:
+            return read_certificate(listen, self._config.parent, time.time())
+        except CertificateError as e:
+            before = self._last[0].config.listen if self._last else Listen()
+            if (before.cert, before.key) != (listen.cert, listen.key) or self._last is None:
+                raise ConfigError(*e.faults) from e
+            self._unusable = e.faults
+            return self._last[2].certificate
 
     def _network_of(self, config: Config, environ: Mapping[str, str]) -> Network:
         """Return the network settings, read anew only if other files are named: that takes a tenth of a second."""

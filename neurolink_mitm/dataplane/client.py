@@ -294,7 +294,10 @@ class ClientConnection(Http1Server):
         """
         self.state = self.leaving
         self.buf.maybe_extract_at_most(len(self.buf))
-        yield commands.CloseTcpConnection(self.conn, half_close=True)
+        if (
+            not self.conn.tls
+        ):  # asyncio's TLS has no half-close: the layer closes once nothing more comes
+            yield commands.CloseTcpConnection(self.conn, half_close=True)
 
     def leaving(self, event: events.Event) -> CommandGenerator[None]:
         if isinstance(event, events.ConnectionClosed):

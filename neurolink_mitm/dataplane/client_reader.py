@@ -18,13 +18,23 @@ class ClientReader:
     the response takes. So, where there are many clients, the last bytes of a piece come as a piece of their own.
     """
 
-    def __init__(self, reader: asyncio.StreamReader, are_many: Callable[[], bool]) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, are_many: Callable[[], bool], *, unread: bool = False
+    ) -> None:
+        """`unread`: something may have come already, which mitmproxy gets a turn of the loop later.
+
+        Its task of Python 3.12 and later, which begins at once, would handle that before it is known itself.
+        """
         self._reader = reader
+        self._unread = unread
         self._are_many = are_many
         self._tail = b""
 
     async def read(self, most: int) -> bytes:
         """Return up to `most` bytes; none at the end."""
+        if self._unread:
+            self._unread = False
+            await asyncio.sleep(0)
         if self._tail:
             tail, self._tail = self._tail, b""
             return tail

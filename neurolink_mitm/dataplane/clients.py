@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from mitmproxy.connection import Client
 from mitmproxy.proxy.server import ConnectionHandler
 
+from neurolink_mitm.dataplane.caller_tls import shut
 from neurolink_mitm.dataplane.client import Phase
 from neurolink_mitm.dataplane.layer import FailoverLayer
 from neurolink_mitm.dataplane.throttled_warning import ThrottledWarning
@@ -57,14 +58,17 @@ class Seat:
     @property
     def has_unread(self) -> bool:
         """Whether the client has not read all that was written."""
-        return self.transport.get_write_buffer_size() > 0
+        try:
+            return self.transport.get_write_buffer_size() > 0
+        except AttributeError:  # one of TLS forgets what is below it once it is closed
+            return False
 
     def hang_up(self) -> None:
         io = self.handler.transports.get(self.handler.client)
         if io and io.handler:
             io.handler.cancel("idle")
         else:
-            self.transport.close()
+            shut(self.transport)
 
 
 @dataclass
@@ -101,6 +105,11 @@ class Clients:
             seat.layer = layer
             if self._is_crowded():
                 layer.crowded = self._is_crowded
+
+    def secured(self, client: Client, transport: asyncio.WriteTransport) -> None:
+        """Put the transport of TLS in place of the one below it."""
+        if seat := self._strangers.get(client.id) or self._known.get(client.id):
+            seat.transport = transport
 
     def disconnected(self, client: Client) -> Seat | None:
         return self._strangers.pop(client.id, None) or self._known.pop(client.id, None)

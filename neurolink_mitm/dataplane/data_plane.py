@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import ssl
+from collections.abc import Awaitable, Iterator
 from typing import cast
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -14,12 +15,14 @@ from mitmproxy.master import Master
 from mitmproxy.proxy import layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import modes
-from mitmproxy.proxy.server import ConnectionHandler
+from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
 
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.status.readiness import Readiness
 from neurolink_mitm.dataplane import descriptors
 from neurolink_mitm.dataplane.body_memory import BodyMemory
+from neurolink_mitm.dataplane.caller_tls import CallerTls, RefusedError
+from neurolink_mitm.dataplane.caller_tls import Context as TlsContext
 from neurolink_mitm.dataplane.client_reader import ClientReader
 from neurolink_mitm.dataplane.clients import MANY, MOST, UNREAD, Clients
 from neurolink_mitm.dataplane.layer import FailoverLayer, never
@@ -53,8 +56,16 @@ def _is_ours(client: Client) -> bool:
 class DataPlane:
     """Makes the layer of each client connection, and knows all of them."""
 
-    def __init__(self, upstreams: Upstreams, readiness: Readiness | None = None) -> None:
+    def __init__(
+        self,
+        upstreams: Upstreams,
+        readiness: Readiness | None = None,
+        tls: TlsContext = lambda: None,
+    ) -> None:
+        """`tls` returns the context for a caller that connects now; None: it speaks plain HTTP."""
         self._readiness = readiness or Readiness()
+        self._caller_tls = CallerTls()
+        self._tls = tls
         self._layers: WeakSet[FailoverLayer] = WeakSet()
         self.upstreams = upstreams
         self._body_memory = BodyMemory(self._bodies)
@@ -92,14 +103,35 @@ class DataPlane:
         if self._sweeping:
             self._sweeping.cancel()
 
-    def client_connected(self, client: Client) -> None:
+    def client_connected(self, client: Client) -> Awaitable[None] | None:
         handler = ctx.master.addons.get("proxyserver").connections.get(client.id)
-        if handler and _is_ours(client):
-            self.clients.connected(client, handler)
-            io = handler.transports[client]
-            assert isinstance(io.reader, asyncio.StreamReader)
-            io.reader = cast(asyncio.StreamReader, ClientReader(io.reader, self._has_many))
-            self._sweep_later()
+        if not (handler and _is_ours(client)):
+            return None
+        self.clients.connected(client, handler)
+        self._sweep_later()
+        context = self._tls()
+        if context:
+            return self._secure(client, handler, context)
+        self._read_from(handler.transports[client])
+        return None
+
+    async def _secure(
+        self, client: Client, handler: ConnectionHandler, context: ssl.SSLContext
+    ) -> None:
+        io = handler.transports[client]
+        try:
+            await self._caller_tls.secure(client, io, context)
+        except RefusedError as e:
+            client.error = str(e)  # mitmproxy closes it
+            return
+        assert isinstance(io.writer, asyncio.StreamWriter)
+        self.clients.secured(client, io.writer.transport)
+        self._read_from(io, unread=True)
+
+    def _read_from(self, io: ConnectionIO, *, unread: bool = False) -> None:
+        assert isinstance(io.reader, asyncio.StreamReader)
+        reader = ClientReader(io.reader, self._has_many, unread=unread)
+        io.reader = cast(asyncio.StreamReader, reader)
 
     def _has_many(self) -> bool:
         return len(self.clients) > MANY

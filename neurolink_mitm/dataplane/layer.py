@@ -33,6 +33,8 @@ from neurolink_mitm.dataplane.upstreams.leases import HandBack, Lease, Leases, O
 
 CLIENT_PATIENCE = 60.0
 """Seconds without a byte after which a client in the middle of a request is disconnected."""
+QUIET = 1.0
+"""Seconds without a byte after which a client over TLS is closed that is to leave."""
 LONGEST = {Phase.HEAD: 30.0, Phase.BODY: 600.0, Phase.LEAVING: 30.0}
 """Seconds that each phase of a client may last."""
 
@@ -99,6 +101,8 @@ class FailoverLayer(HttpLayer):
         self.connections[context.client] = self.client_connection
         self._timers: dict[commands.RequestWakeup, float] = {}
         self._client_deadline = math.inf
+        self._heard_at = -math.inf
+        """When a client that is to leave has last sent something."""
         self.stopping = False
         self._leases = leases
         self._connecting: dict[Server, GetHttpConnection] = {}
@@ -111,6 +115,7 @@ class FailoverLayer(HttpLayer):
         """
         heard = isinstance(event, events.DataReceived) and event.connection is self.context.client
         if heard and self.phase is Phase.LEAVING:
+            self._heard_at = self.now()
             return  # discarded without work
         sends: list[commands.SendData] = []
         todo = deque([event])
@@ -235,6 +240,8 @@ class FailoverLayer(HttpLayer):
             self._client_deadline = self.phase_began + LONGEST[self.phase]
             if self.phase is not Phase.LEAVING:
                 self._client_deadline = min(self._client_deadline, now + CLIENT_PATIENCE)
+            elif self.context.client.tls:
+                self._client_deadline = min(self._client_deadline, now + QUIET)
         yield from self.wake(self._client_deadline)
 
     def _client_is_due(self) -> CommandGenerator[None]:
@@ -246,7 +253,12 @@ class FailoverLayer(HttpLayer):
         elif self.phase in (Phase.HEAD, Phase.BODY):
             yield from self._hang_up()
         elif self.phase is Phase.LEAVING:
-            yield from self.client_connection.close()
+            now = self.now()
+            again = min(self._heard_at + QUIET, self.phase_began + LONGEST[self.phase])
+            if self.context.client.tls and again > now:
+                self._client_deadline = again
+            else:
+                yield from self.client_connection.close()
 
     def _hang_up(self) -> CommandGenerator[None]:
         message = "the rest of the request did not come"

@@ -17,6 +17,7 @@ from mitmproxy.master import Master
 from mitmproxy.proxy.server import ConnectionHandler
 
 from neurolink_mitm.core.status.readiness import Readiness
+from neurolink_mitm.dataplane.caller_tls import shut
 from neurolink_mitm.dataplane.data_plane import layers_of
 from neurolink_mitm.dataplane.layer import FailoverLayer, Stop
 from neurolink_mitm.dataplane.lean import LeanMaster
@@ -193,6 +194,8 @@ def _hang_up(handler: ConnectionHandler) -> None:
     client = handler.transports.get(handler.client)
     if client and client.handler:
         client.handler.cancel("the proxy stops")
+    elif client and isinstance(client.writer, asyncio.StreamWriter):
+        shut(client.writer.transport)
 
 
 async def _until(reached: Callable[[], bool], limit: float) -> None:

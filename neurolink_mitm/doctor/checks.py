@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from neurolink_mitm.adapters.certificate import CertificateError, read_certificate
 from neurolink_mitm.adapters.files import read
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.network import Network, bundle_of, read_network
@@ -29,6 +30,7 @@ from neurolink_mitm.core.providers.destinations import asked_providers, entries
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.core.settings.values import Config
+from neurolink_mitm.core.status.listening import exposure
 from neurolink_mitm.core.status.other_tools import other_tools
 from neurolink_mitm.core.status.probe_results import (
     ConfigProbe,
@@ -127,10 +129,11 @@ def read_home(context: ProbeContext) -> HomeContents:
     config, configuration = _configuration(context, context.home, environ)
     path = context.config or context.home.config
     network, network_faults = _network(config, path, environ)
+    tls_faults, tls_warnings = _certificate(config, path, context.now)
     configuration = replace(
         configuration,
-        faults=(*faults, *configuration.faults, *network_faults),
-        warnings=(*warnings, *configuration.warnings, *network.warnings),
+        faults=(*faults, *configuration.faults, *network_faults, *tls_faults),
+        warnings=(*warnings, *configuration.warnings, *network.warnings, *tls_warnings),
     )
     contents = HomeContents(config, configuration, environ=environ, network=network)
     try:
@@ -178,6 +181,18 @@ def _network(config: Config, path: Path, environ: Environ) -> tuple[Network, tup
         return read_network(environ), e.faults
 
 
+def _certificate(config: Config, path: Path, now: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the faults and the warnings of the certificate for callers."""
+    try:
+        certificate = read_certificate(config.listen, path.parent, now)
+    except CertificateError as e:
+        return e.faults, ()
+    if certificate is None:
+        return (), ()
+    uncovered = exposure("", certificate, config.listen.hosts)
+    return (), (*certificate.warnings, *uncovered)
+
+
 def _proxy(context: ProbeContext, state: ProxyState | None) -> ProxyProbe:
     """Probe the proxy: its `/status`, or the owner of its port."""
     probe = proxy_of(state, context.port)
@@ -195,7 +210,7 @@ def _others(context: ProbeContext, state: ProxyState) -> Iterator[OtherProxy]:
     if context.home:
         for each in StateFile(context.home.state).running():
             if each.pid != state.pid:
-                yield OtherProxy(each.url, each.pid, each.program)
+                yield OtherProxy(each.caller_url, each.pid, each.program)
 
 
 def _detached(context: ProbeContext, state: ProxyState) -> str | None:
@@ -217,7 +232,7 @@ def proxy_of(state: ProxyState | None, port: int | None = None) -> ProxyProbe:
         port=port or state.port,
         pid=state.pid,
         alive=state.alive,
-        url=state.url,
+        url=state.caller_url,
         guard_pid=guard,
         guard_alive=guard is not None and process_start(guard) is not None,
     )

@@ -11,6 +11,8 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
+from neurolink_mitm.adapters.own_address import open_connection
+
 LIMIT = 20.0
 """Seconds for the next byte of a response."""
 LONGEST_TIME = 60.0
@@ -84,8 +86,17 @@ class Answer:
 class Gateway:
     """One gateway at `url`, asked with `key`. `spend`: messages may be sent, whoever pays for them."""
 
-    def __init__(self, url: str, key: str | None = None, *, spend: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        key: str | None = None,
+        *,
+        spend: bool = False,
+        fingerprint: str | None = None,
+    ) -> None:
+        """`fingerprint`: trust this certificate alone, as that of a proxy of this home."""
         self.url = url.rstrip("/")
+        self._fingerprint = fingerprint
         self.key = key
         self.spend = spend
         self._silent = 0
@@ -97,10 +108,8 @@ class Gateway:
         if self._silent >= PATIENCE:
             return Answer(error="it was silent before")
         parts, began = urlsplit(self.url), time.monotonic()
-        secure = parts.scheme == "https"
-        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
         try:
-            connection = kind(parts.netloc, timeout=LIMIT)
+            connection = open_connection(self.url, LIMIT, self._fingerprint)
             try:
                 connection.request(method, parts.path + path, body, dict(headers or {}))
                 with connection.getresponse() as response:

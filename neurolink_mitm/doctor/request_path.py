@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from neurolink_mitm.core.auth.loopback import is_loopback
 from neurolink_mitm.core.providers.unusable import Refusal
 from neurolink_mitm.core.status.diagnostic import Diagnostic, fail, ok, warn
+from neurolink_mitm.core.status.listening import IN_CLEAR
 from neurolink_mitm.core.status.probe_results import (
     ProbeResults,
     ProxyProbe,
@@ -159,6 +161,7 @@ def _proxy(proxy: ProxyProbe | None) -> Iterator[Diagnostic]:
         )
     if proxy.alive and proxy.status is not None:
         yield ok("proxy", f"runs on {proxy.url} (pid {proxy.pid})")
+        yield from _listen(proxy.status.get("listen") or {})
         for line in proxy.status.get("config", {}).get("errors", ()):
             yield warn(
                 "config-rejected",
@@ -181,6 +184,16 @@ def _proxy(proxy: ProxyProbe | None) -> Iterator[Diagnostic]:
             f"the proxy does not run, and port {proxy.port} is taken by {who}",
             f"stop that program, or {START} --port 0",
         )
+
+
+def _listen(listen: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """Return how callers come to the running proxy; the certificate's warnings are the configuration's."""
+    warnings = listen.get("warnings", ())
+    if IN_CLEAR in warnings:
+        yield warn("listen-clear", IN_CLEAR, "docs/team.md: TLS for callers")
+    if (certificate := listen.get("certificate")) and not warnings:
+        until = str(certificate["until"])[:10]
+        yield ok("listen-cert", f"callers speak TLS: {certificate['path']} is valid until {until}")
 
 
 def _upstream(upstream: UpstreamProbe) -> Diagnostic:

@@ -178,7 +178,7 @@ def test_only_misses_in_a_row_detach(
     settings.claim(path, os.getpid(), "http://127.0.0.1:9")
     script = iter(looks)
 
-    def answers(url: str, limit: float) -> bool:
+    def answers(url: str, limit: float, state: object) -> bool:
         if (look := next(script, "")) == "":
             settings.release(os.getpid())
         seconds.more = 100.0 if look == "s" else 0.0
@@ -209,7 +209,7 @@ def test_a_look_that_fails_is_taken_again(
     proxy.wait()
     faults = [ValueError("unforeseen")]
 
-    def failing(url: str, limit: float) -> bool:
+    def failing(url: str, limit: float, state: object) -> bool:
         if faults:
             raise faults.pop()
         return False

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from neurolink_mitm.adapters.cluster_key import make_cluster_key
 from neurolink_mitm.app.run import data_plane, trusted
@@ -29,6 +30,7 @@ from neurolink_mitm.config.sources import Sources
 from neurolink_mitm.core.auth.client_keys import ClientKey, digest, encode_client_keys
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.stack import stack
+from tests.certificates import make_pair
 from tests.connect_proxy import Authority
 
 BASE: dict[str, Any] = {
@@ -39,6 +41,7 @@ BASE: dict[str, Any] = {
     },
     "clients": {"apiKeys": ["client-key-1"]},
     "providers": {"openai": {"apiKey": "sk-test-openai"}},
+    "listen": {"cert": "tls.crt", "key": "tls.key"},
     "cluster": {"url": "redis://127.0.0.1:1/0"},
     "notify": {"webhook": "https://hooks.example/a", "secret": "a-secret", "command": ["a"]},
     "prices": {"gpt-x": {"input": 1, "output": 2}},
@@ -117,8 +120,8 @@ CHANGED: dict[str, Any] = {
     "logging.maxSizeMb": 3,
     "logging.rollupDays": 3,
     "logging.captureBodies": "all",
-    "listen.cert": "cert.pem",
-    "listen.key": "key.pem",
+    "listen.cert": "renewed.crt",
+    "listen.key": "renewed.key",
     "listen.hosts": ["pool.example.com"],
     "cluster.url": "redis://127.0.0.1:2/0",
     "cluster.namespace": "other",
@@ -254,6 +257,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     Authority(home, "ca")
     (home / "mine.py").write_text(PLUGIN)
+    one_key = ec.generate_private_key(ec.SECP256R1())
+    for name in ("tls", "renewed"):
+        make_pair(home, name, key=one_key)
     for key in ("cluster.key", "other.key"):
         make_cluster_key(home / key)
     (home / "proxy-config.yaml").write_text(yaml.safe_dump(BASE))

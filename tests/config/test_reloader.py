@@ -340,3 +340,13 @@ async def test_shaping_is_taken_over(runtime: Runtime) -> None:
     shaping = Pipeline("always")
     await reload(runtime, Inputs(Config(), "fill-first", (A,), shaping=shaping))
     assert runtime.shaping is shaping
+
+
+async def test_other_files_may_be_watched(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("one", "two", "three")]
+    watch = FileWatch(paths[:2])
+    watch.watch(paths[1:])
+    async with asyncio.timeout(LIMIT), aclosing(watch.changes()) as changes:
+        for path in paths:
+            path.write_text("new")
+        assert await anext(changes) == frozenset(paths[1:])

@@ -19,6 +19,7 @@ from neurolink_mitm.core.pool.pauses import Pause
 from neurolink_mitm.core.providers.destinations import route
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.errors import ConfigError
+from tests.certificates import make_pair
 from tests.fakes import make_account
 
 GOOD = "timeouts: {idle: 5}\naccounts: {anthropic: [{name: a, apiKey: '${KEY}'}]}\n"
@@ -463,3 +464,53 @@ def test_under_a_cap_an_entry_without_a_price_is_told(place: Home) -> None:
         place.config.write_text(GOOD + f"routing: {{fallback-chain: {chain}{more}}}\n")
         warnings = sources(place).read().warnings
         assert [each for each in warnings if "gpt-none" in each] == expected
+
+
+SECURE = GOOD + "listen: {cert: tls.crt, key: tls.key}\n"
+
+
+def test_a_certificate_beside_the_configuration_file(place: Home) -> None:
+    place.config.write_text(SECURE)
+    files = sources(place)
+    fingerprint = make_pair(place.root)
+    certificate = files.read().certificate
+    assert certificate is not None
+    assert certificate.fingerprint == fingerprint
+    assert {place.root / "tls.crt", place.root / "tls.key"} < set(files.paths)
+
+
+def test_without_its_certificate_nothing_starts(place: Home) -> None:
+    place.config.write_text(SECURE)
+    with pytest.raises(ConfigError, match=r"listen\.cert: .*: no such file") as refused:
+        sources(place).read()
+    assert len(refused.value.faults) == 2
+
+
+def test_a_certificate_that_is_being_exchanged_holds_nothing_up(place: Home) -> None:
+    """Nor does a bad configuration hold a new certificate up."""
+    place.config.write_text(SECURE)
+    first = make_pair(place.root)
+    files = sources(place)
+    files.read()
+    (place.root / "tls.key").write_text("half")
+    place.config.write_text(SECURE.replace("5", "6"))
+    inputs = files.read_again()
+    assert inputs.config.timeouts.idle == 6
+    assert inputs.certificate is not None
+    assert inputs.certificate.fingerprint == first
+    assert len(inputs.faults) == 1
+    second = make_pair(place.root)
+    place.config.write_text(BAD)
+    inputs = files.read_again()
+    assert inputs.certificate is not None
+    assert inputs.certificate.fingerprint == second
+    assert len(inputs.faults) == 1
+
+
+def test_a_reload_to_a_certificate_that_is_broken_changes_nothing(place: Home) -> None:
+    files = sources(place)
+    files.read()
+    place.config.write_text(SECURE.replace("5", "6"))
+    inputs = files.read_again()
+    assert (inputs.config.timeouts.idle, inputs.certificate) == (5, None)
+    assert len(inputs.faults) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -140,12 +141,17 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.runtime.port}"
+        scheme = "https" if self.runtime.certificate else "http"
+        return f"{scheme}://127.0.0.1:{self.runtime.port}"
 
     @property
     def busy(self) -> int:
         """Requests that are being answered."""
         return self.plane.busy
+
+    def _tls(self) -> ssl.SSLContext | None:
+        certificate = self.runtime.certificate
+        return certificate.context if certificate else None
 
     def _pool(self) -> Pool:
         routing = self.config.routing
@@ -156,7 +162,7 @@ class Proxy:
     async def _main(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.runtime.upstreams = upstreams = Upstreams(UpstreamTrust())
-        self.plane = DataPlane(upstreams, self.runtime.readiness)
+        self.plane = DataPlane(upstreams, self.runtime.readiness, self._tls)
         self.plane.take(self.config)
         trust = {"ssl_verify_upstream_trusted_ca": str(self.trusted)} if self.trusted else {}
         self.master = masters.make_master(

@@ -10,7 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from neurolink_mitm.adapters.state_file import StateFile
+from neurolink_mitm.adapters.state_file import ProxyState, StateFile
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.ui.home import home
 from neurolink_mitm.cli.ui.running import running_state
@@ -43,15 +43,16 @@ def _gateway(url: str | None, port: int | None, *, spend: bool) -> Gateway:
     """Return the gateway: the key of the environment is only shown to an address that the user has typed."""
     if url is None:
         state = running_state(port)
-        guarded = _demands_key(state.url)
-        return Gateway(state.url, state.admin_token if guarded else None, spend=spend)
+        pin, guarded = _pin(state), _demands_key(state)
+        key = state.admin_token if guarded else None
+        return Gateway(state.url, key, spend=spend, fingerprint=pin)
     if not _is_base(url):
         fail("--url: must be http://HOST or https://HOST, perhaps with a port and a path", USAGE)
     key = next((os.environ[name] for name in KEYS if os.environ.get(name)), None)
     own = {each.url: each for each in StateFile(home().state).running()}.get(url.rstrip("/"))
-    if own and _demands_key(own.url):
+    if own and _demands_key(own):
         key = own.admin_token
-    return Gateway(url, key, spend=spend)
+    return Gateway(url, key, spend=spend, fingerprint=_pin(own) if own else None)
 
 
 def _is_base(url: str) -> bool:
@@ -65,8 +66,12 @@ def _is_base(url: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname) and plain
 
 
-def _demands_key(url: str) -> bool:
-    return Gateway(url).listed({}).status == 401
+def _demands_key(state: ProxyState) -> bool:
+    return Gateway(state.url, fingerprint=_pin(state)).listed({}).status == 401
+
+
+def _pin(state: ProxyState) -> str | None:
+    return state.tls.fingerprint if state.tls else None
 
 
 def _view(url: str, results: list[contract.Result]) -> str:

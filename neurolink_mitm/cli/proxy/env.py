@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from neurolink_mitm.adapters.own_address import CA_VARIABLE
 from neurolink_mitm.claude_code.settings_text import ANY_TOKEN, variables
 from neurolink_mitm.cli.proxy import tool_settings
 from neurolink_mitm.cli.proxy.tool_settings import TOOLS, Settings, export
@@ -50,12 +51,23 @@ def command(tool: str, shell: str, port: int | None) -> None:
     """
     state = running_state(port)
     if tool == "claude-code":
-        values = {**variables(state.url), **_token(state.url)}
+        values = {**variables(state.caller_url), **_trust(state), **_token(state.url)}
         click.echo(export(shell, values), nl=False)
         return
     report = ask_status(state) or {}
     say_what_serves(report)
     click.echo(_printed(tool, shell, state, _settings(tool, state, report)), nl=False)
+
+
+def _trust(state: ProxyState) -> dict[str, str]:
+    """Return what lets Claude Code trust the certificate, unless a file of the user's does."""
+    set_already = os.environ.get(CA_VARIABLE)
+    if state.variables and set_already not in (None, "", state.variables[CA_VARIABLE]):
+        say(
+            f"neurolink: {set_already} ({CA_VARIABLE}) has to hold {state.variables[CA_VARIABLE]}, too"
+        )
+        return {}
+    return state.variables
 
 
 def _token(url: str) -> dict[str, str]:
@@ -93,7 +105,7 @@ def _settings(tool: str, state: ProxyState, report: dict[str, Any]) -> Settings:
     if note and not (by_variable and _has_client_key()):
         say(f"neurolink: {tool_settings.KEY_VARIABLE if by_variable else key} has to be {note}")
     model, small = models(report)
-    return Settings(f"{state.url}/v1", key, note, model, small, _embeddings(state))
+    return Settings(f"{state.caller_url}/v1", key, note, model, small, _embeddings(state))
 
 
 def _has_client_key() -> bool:

@@ -54,7 +54,7 @@ def install(manager: ServiceManager, place: Home, options: background.ServiceOpt
     running = background.serving(place)
     if running and not manager.path.exists():
         fail(
-            f"a proxy runs at {running.url} (pid {running.pid}), which is not the service's:"
+            f"a proxy runs at {running.caller_url} (pid {running.pid}), which is not the service's:"
             " stop it first with: neurolink proxy stop",
             FAILED,
         )
@@ -68,4 +68,4 @@ def install(manager: ServiceManager, place: Home, options: background.ServiceOpt
             f" journalctl --user -u neurolink-proxy, or {place.logs / 'service.log'} on macOS",
             FAILED,
         )
-    return state.url
+    return state.caller_url

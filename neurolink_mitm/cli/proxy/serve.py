@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import StateFile
 from neurolink_mitm.adapters.system import port_owner
 from neurolink_mitm.app import wiring
+from neurolink_mitm.app.state_publisher import state_of
 from neurolink_mitm.claude_code.attach import ClaudeCode
 from neurolink_mitm.claude_code.login import has_login
 from neurolink_mitm.claude_code.settings import settings_path
@@ -160,7 +162,7 @@ def _refuse_second(home: Home, port: int) -> None:
     if taken := choose(running, port):
         which = f" --port {port}" if len(running) > 1 else ""
         fail(
-            f"already running at {taken.url} (pid {taken.pid}); neurolink proxy stop{which} ends it,"
+            f"already running at {taken.caller_url} (pid {taken.pid}); neurolink proxy stop{which} ends it,"
             " another --port starts one beside it",
             FAILED,
         )
@@ -238,6 +240,8 @@ def _how_to_use(runtime: Runtime, info: StartInfo) -> Iterator[str]:
     yield "Point other programs at it:" if info.attached else "Point Claude Code at it:"
     yield f"  export ANTHROPIC_BASE_URL={_url(runtime)}"
     yield "  export ENABLE_TOOL_SEARCH=true"
+    for name, value in state_of(runtime).variables.items():
+        yield f"  export {name}={shlex.quote(value)}"
     if needs_token:
         yield f"  export ANTHROPIC_AUTH_TOKEN={token}"
     if guarded:
@@ -263,7 +267,10 @@ def _by_hand(runtime: Runtime, info: StartInfo, guarded: bool) -> Iterator[str]:
         key = " -H 'anthropic-version: 2023-06-01' -H 'x-api-key: <your API key>'"
     yield "Or try it by hand:"
     json = "-H 'content-type: application/json'"
-    yield f"  curl -iN {_url(runtime)}/v1/messages{key} {json} -d {EXAMPLE % model}"
+    trust = "".join(
+        f" --cacert {shlex.quote(path)}" for path in state_of(runtime).variables.values()
+    )
+    yield f"  curl -iN{trust} {_url(runtime)}/v1/messages{key} {json} -d {EXAMPLE % model}"
 
 
 def model_for_anybody(runtime: Runtime) -> str | None:
@@ -292,5 +299,4 @@ def _served(runtime: Runtime, model: str) -> bool:
 
 
 def _url(runtime: Runtime) -> str:
-    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(runtime.host, runtime.host)  # noqa: S104
-    return f"http://{f'[{host}]' if ':' in host else host}:{runtime.port}"
+    return state_of(runtime).caller_url

@@ -106,7 +106,7 @@ def _configuration(place: Home, config: Path | None) -> None:
 def _proxy(place: Home, options: background.ServiceOptions, no_service: bool) -> ProxyState:
     running = background.serving(place)
     if running:
-        done(f"the proxy runs already: {running.url} (pid {running.pid})")
+        done(f"the proxy runs already: {running.caller_url} (pid {running.pid})")
         if not no_service and _could_be_service():
             skipped(
                 "it is no service, and ends with its terminal: for one, run neurolink proxy stop,"
@@ -120,7 +120,7 @@ def _proxy(place: Home, options: background.ServiceOptions, no_service: bool) ->
     if state is None:
         with log.open(encoding="utf-8", errors="replace") as lines:
             failed(f"the proxy did not start: {background.last_words(lines)} (all of it: {log})")
-    done(f"the proxy runs, until the machine restarts: {state.url} (pid {state.pid})")
+    done(f"the proxy runs, until the machine restarts: {state.caller_url} (pid {state.pid})")
     return state
 
 

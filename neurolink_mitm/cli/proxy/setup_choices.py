@@ -126,7 +126,9 @@ def put_in_force(place: Home, state: ProxyState, choices: Choices) -> None:
     try:
         entry = settings.claude.entry(state.pid)
         if entry and _offered(entry) != choices.variables.keys():
-            settings.claude.claim(Path(entry.path), state.pid, entry.url, choices.variables)
+            settings.claude.claim(
+                Path(entry.path), state.pid, entry.url, choices.variables, trust=state.variables
+            )
     except SettingsError as e:
         skipped(str(e))
         return
@@ -155,9 +157,13 @@ def _put_editor_in_force(
                     "VS Code is left alone, as Claude Code's settings are: stop the proxy, then this again"
                 )
                 return
-            attach_editor(settings, Path(choices.editor), state.pid, attached.url, choices)
+            attach_editor(
+                settings, Path(choices.editor), state.pid, attached.url, choices, state.variables
+            )
     except SettingsError as e:
         skipped(f"VS Code is left alone: {e}")
         return
     if choices.editor:
-        done(f"VS Code's extension comes to {state.url}, from its next start: {choices.editor}")
+        done(
+            f"VS Code's extension comes to {state.caller_url}, from its next start: {choices.editor}"
+        )

@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from neurolink_mitm.adapters.own_address import open_connection
+from neurolink_mitm.adapters.state_file import ProxyState, StateFile
+from neurolink_mitm.cli.ui.home import home
+
 TIMEOUT = 5.0
 """Seconds until a proxy that says nothing counts as one that does not answer."""
 
@@ -45,7 +49,7 @@ def ask(
     """Send a GET request, or `post` in a POST request, and return the whole response."""
     parts = urlsplit(url)
     target = f"{parts.path}?{urlencode(query)}" if query else parts.path
-    connection = http.client.HTTPConnection(parts.netloc, timeout=timeout)
+    connection = open_connection(url, timeout, _fingerprint(url))
     try:
         method = "GET" if post is None else "POST"
         connection.request(method, target, post, dict(headers or {}))
@@ -56,6 +60,18 @@ def ask(
         return Response(error=str(e))
     finally:
         connection.close()
+
+
+def _fingerprint(url: str) -> str | None:
+    """Return the fingerprint of the certificate, if `url` is one of a proxy of this home."""
+    if not url.startswith("https:"):
+        return None
+    states = StateFile(home().state).running()
+    return next((each.tls.fingerprint for each in states if each.tls and _is_of(url, each)), None)
+
+
+def _is_of(url: str, state: ProxyState) -> bool:
+    return url == state.url or url.startswith(f"{state.url}/")
 
 
 def get_json(

@@ -49,7 +49,7 @@ def others(running: Iterable[ProxyState], state: ProxyState | None = None) -> st
 
 def listed(states: Iterable[ProxyState]) -> str:
     """Return `http://127.0.0.1:55669 (pid 12), http://127.0.0.1:8080 (mitmdump, pid 13)`."""
-    return ", ".join(f"{each.url} ({named(each)})" for each in states)
+    return ", ".join(f"{each.caller_url} ({named(each)})" for each in states)
 
 
 def named(state: ProxyState) -> str:
@@ -67,7 +67,7 @@ def ask_status(state: ProxyState, query: http_client.Query | None = None) -> dic
     report = http_client.get_json(f"{state.url}/status", query, admin_headers(state))
     if report is None:
         return None
-    report |= {"running": True, "url": state.url, "startTime": state.start_time}
+    report |= {"running": True, "url": state.caller_url, "startTime": state.start_time}
     attached, proxies = claude_code(state.pid), _proxies()
     if attached and (attached["detached"] or attached["outages"]):
         report["claudeCode"] = attached
@@ -106,6 +106,11 @@ def claude_code(pid: int) -> dict[str, Any] | None:
 
 def _proxies() -> list[dict[str, Any]]:
     return [
-        {"url": each.url, "pid": each.pid, "program": each.program, "startTime": each.start_time}
+        {
+            "url": each.caller_url,
+            "pid": each.pid,
+            "program": each.program,
+            "startTime": each.start_time,
+        }
         for each in running_states()
     ]

@@ -51,7 +51,7 @@ def head_refusal(
     if doubled := _doubled(fields):
         return Reply(400, "invalid_request_error", f"more than one {doubled} header")
     host = headers.get(fields, b"host") or ""
-    if not (any_host or _is_ours(name := hostname(host), bound, names) or name in hosts):
+    if not (any_host or _is_ours(name := _plain_name(host), bound, names) or name in hosts):
         return _forbidden(f"Host {host or '(none)'!r:.100} is no address of this proxy")
     origin = headers.get(fields, b"origin")
     if origin is not None and not _is_own_origin(origin, host, hosts):
@@ -142,11 +142,15 @@ def _is_ours(host: str, bound: str, names: Collection[str]) -> bool:
 
 
 def hostname(host: str) -> str:
+    """Return `host` without its port; empty if it is malformed."""
+    match = _HOST.fullmatch(host.lower())
+    return (match[1] or match[2]) if match else ""
+
+
+def _plain_name(host: str) -> str:
     """Return `host` without its port and a dot at the end, IPv6 in its short form; empty if it is malformed."""
-    match = _HOST.fullmatch(host.strip().lower())
-    if match is None:
-        return ""
-    return ipv6(match[1]) if match[1] else match[2].removesuffix(".")
+    name = hostname(host.strip())
+    return ipv6(name) if ":" in name else name.removesuffix(".")
 
 
 def _is_own_origin(origin: str, host: str, hosts: Collection[str]) -> bool:
@@ -155,11 +159,11 @@ def _is_own_origin(origin: str, host: str, hosts: Collection[str]) -> bool:
     except ValueError:
         return False
     default = _DEFAULT_PORTS.get(parts.scheme)
-    if default is None or not (name := hostname(parts.netloc)):
+    if default is None or not (name := _plain_name(parts.netloc)):
         return False
     if name in hosts:
         return True
-    return (name, _port(parts.netloc, default)) == (hostname(host), _port(host, default))
+    return (name, _port(parts.netloc, default)) == (_plain_name(host), _port(host, default))
 
 
 def _port(authority: str, default: str) -> str:

@@ -21,6 +21,7 @@ from neurolink_mitm.core.status.explain import explain as explain
 from neurolink_mitm.core.status.forecast import forecast_report
 from neurolink_mitm.core.status.held import held_report
 from neurolink_mitm.core.status.in_flight import InFlight, Shown, all_shown
+from neurolink_mitm.core.status.listening import Certificate, listen_report
 from neurolink_mitm.core.status.readiness import Readiness
 from neurolink_mitm.core.status.windows import windows_report
 
@@ -83,6 +84,8 @@ class Running(Protocol):
     def lag(self) -> Lag: ...
     @property
     def readiness(self) -> Readiness: ...
+    @property
+    def certificate(self) -> Certificate | None: ...
     @property
     def in_flight(self) -> InFlight: ...
     @property
@@ -161,6 +164,9 @@ def _begun(
         "pid": running.pid,
         "host": running.host,
         "port": running.port,
+        "listen": listen_report(
+            running.host, running.certificate, running.config.listen.hosts, now
+        ),
         "strategy": _strategy(running),
         "now": iso(now),
         "uptime": round(now - running.started_at, 1),

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+from neurolink_mitm.adapters.own_address import caller_url, tls_state
 from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError
-from neurolink_mitm.core.auth.access import WILDCARDS
 from neurolink_mitm.core.logs.rows import RequestRow
 from neurolink_mitm.dashboard.page import Context, Page, Part, View
 from neurolink_mitm.dashboard.site import Site
@@ -26,10 +26,9 @@ def live_requests(view: View) -> Context:
 
 def _url(site: Site) -> str:
     """Return the address of the proxy, for who wants to ask it something."""
-    host, port = site.runtime.host, site.runtime.port
-    if host in WILDCARDS:
-        host = "127.0.0.1"
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    runtime = site.runtime
+    tls = tls_state(runtime.certificate, runtime.host, runtime.config.listen.hosts)
+    return caller_url(runtime.host, runtime.port, tls)
 
 
 def is_attached(site: Site) -> bool:

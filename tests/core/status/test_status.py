@@ -95,6 +95,7 @@ def test_the_report_of_a_new_proxy() -> None:
         "pid": 4711,
         "host": "127.0.0.1",
         "port": 55669,
+        "listen": {"certificate": None, "hosts": [], "warnings": []},
         "strategy": "fill-first",
         "now": "2025-10-09T08:53:22.000Z",
         "uptime": 2.0,
