@@ -42,7 +42,7 @@ def cluster_lines(report: Report | None, now: float) -> Iterator[Text]:
         return
     replicas = report.get("replicas") or ()
     names = ", ".join(_name(each) for each in replicas)
-    yield Text(f"cluster: {counted(len(replicas), 'replica')} ({names or 'none seen yet'})")
+    yield Text(f"cluster: {counted(len(replicas), 'replica')}: {names or 'none seen yet'}")
     redis = report.get("redis") or {}
     if redis.get("state") != "connected":
         yield _redis_line(redis, now)
@@ -51,11 +51,10 @@ def cluster_lines(report: Report | None, now: float) -> Iterator[Text]:
 
 
 def _name(replica: Report) -> str:
-    here = ", this one" if replica.get("self") else ""
-    phase = replica.get("phase")
-    return printable(
-        f"{replica['name'] or replica['id']}{f' {phase}' if phase != 'ready' else ''}{here}"
-    )
+    phase = replica.get("phase") or "ready"
+    notes = ("this one" if replica.get("self") else "", phase if phase != "ready" else "")
+    noted = ", ".join(note for note in notes if note)
+    return printable(f"{replica['name'] or replica['id']}{f' ({noted})' if noted else ''}")
 
 
 def _totals(report: Report, replicas: Sequence[Report]) -> str:
@@ -155,7 +154,7 @@ def _number(value: float | None) -> Text:
 def _clock(skew: float | None) -> Text:
     if skew is None:
         return Text(NONE)
-    return Text(f"{skew:+.1f} s", style=BUSY if abs(skew) > SKEW else "")
+    return Text(f"{round(skew, 1) + 0.0:+.1f} s", style=BUSY if abs(skew) > SKEW else "")
 
 
 def _differences(replicas: Sequence[Report]) -> Iterator[Text]:
@@ -167,4 +166,4 @@ def _differences(replicas: Sequence[Report]) -> Iterator[Text]:
 
 
 def _difference(name: str, replica: Report) -> str:
-    return f"{name} {replica[name]}" if name in ("version", "mitmproxy") else name
+    return f"{name} {replica[name]}".strip() if name in ("version", "mitmproxy") else name

@@ -86,8 +86,8 @@ def _member(member: Member, differs: list[str], to_ours: Callable[[float], float
         "version": member.version,
         "mitmproxy": member.mitmproxy,
         "pid": member.pid,
-        "startedAt": _iso(to_ours(member.started_at)),
-        "seenAt": _iso(to_ours(member.seen_at)),
+        "startedAt": _iso(member.started_at, to_ours),
+        "seenAt": _iso(member.seen_at, to_ours),
         "phase": member.phase,
         "inFlight": member.in_flight,
         "held": member.held,
@@ -101,5 +101,5 @@ def _member(member: Member, differs: list[str], to_ours: Callable[[float], float
     }
 
 
-def _iso(moment: float) -> str | None:
-    return iso(moment) if moment > 0 else None
+def _iso(moment: float, to_ours: Callable[[float], float]) -> str | None:
+    return iso(to_ours(moment)) if moment > 0 else None

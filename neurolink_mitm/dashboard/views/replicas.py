@@ -54,7 +54,7 @@ def _replica(each: Mapping[str, Any], now: float, *, connected: bool) -> Replica
         lag_ms=_step(each["lagMs"]),
         skew=skew if skew is not None and abs(skew) > SKEW else None,
         differs=tuple(
-            f"{name} {each[name]}" if name in ("version", "mitmproxy") else name
+            f"{name} {each[name]}".strip() if name in ("version", "mitmproxy") else name
             for name in each["differs"]
         ),
         silent_since=each["seenAt"] if silent else None,

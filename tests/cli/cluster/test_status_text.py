@@ -59,11 +59,11 @@ def test_a_silent_replica_is_shown_as_such() -> None:
 
 def test_the_line_of_other_commands() -> None:
     assert lines(report()) == [
-        "cluster: 3 replicas (eu-1, this one, eu-2, eu-3)",
+        "cluster: 3 replicas: eu-1 (this one), eu-2, eu-3",
         "eu-3 differs: version 0.9",
     ]
     assert lines(report(redis=AWAY))[1].startswith("Redis: away for 2 min")
-    assert lines(report(members={})) == ["cluster: 0 replicas (none seen yet)"]
+    assert lines(report(members={})) == ["cluster: 0 replicas: none seen yet"]
     assert lines(None) == []
 
 
@@ -90,3 +90,16 @@ def test_what_is_not_shared_though_redis_is_there() -> None:
     redis = replace(FakeCluster().redis, failing={"sessions": "WRONGTYPE"})
     assert "sessions: not shared (WRONGTYPE)" in text(report(redis=redis))
     assert "sessions: not shared (WRONGTYPE)" in lines(report(redis=redis))
+
+
+def test_a_replica_that_says_nothing_of_itself() -> None:
+    """Another program's, or one of a later version."""
+    shown = text(report(members={**FakeCluster().members, "odd": Member(seen_at=NOW)}))
+    [row] = [line for line in shown.splitlines() if line.startswith("odd ")][:1]
+    assert " d " not in row  # it has not been up since 1970
+    assert "odd differs: version" in shown
+
+
+def test_a_phase_is_in_the_line() -> None:
+    draining = {"id-1": Member("eu-1", phase="draining", seen_at=NOW)}
+    assert lines(report(members=draining))[0] == "cluster: 1 replica: eu-1 (this one, draining)"
