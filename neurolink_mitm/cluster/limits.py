@@ -228,15 +228,20 @@ class SlotLeases:
         now = self._now()
         arguments: list[Any] = [link.names.news, self._replica.id, LEASE]
         for key, slots, state in leases:
+            before = slots.held
             used, wanted, waits = slots.ask_for(state.in_flight, now)
+            self._tell(key, slots, before)  # what goes back is not used any more
             arguments += [key, slots.limit, used, wanted, int(waits)]
         answer = await link.script("slots", [f"slots {key}" for key, _, _ in leases], arguments)
         pairs = zip(leases, answer[::2], answer[1::2], strict=True)
         for (key, slots, state), held, waiting in pairs:
             before = slots.allowed(now)
             slots.leased(int(held), state.in_flight, now, contended=bool(waiting))
-            if slots.held != before:
-                self._accounts.pool.limits_changed(key)
+            self._tell(key, slots, before)
+
+    def _tell(self, key: str, slots: Slots, before: int) -> None:
+        if slots.held != before:
+            self._accounts.pool.limits_changed(key)
 
 
 def limit_feeds(replica: Replica, runtime: Runtime) -> list[Feed]:

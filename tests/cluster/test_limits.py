@@ -15,6 +15,7 @@ import pytest
 from neurolink_mitm.adapters.system import SystemClock
 from neurolink_mitm.cluster.limits import limit_feeds
 from neurolink_mitm.cluster.link import Link
+from neurolink_mitm.cluster.names import Names
 from neurolink_mitm.cluster.replica import Replica
 from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.cluster.members import Member
@@ -119,6 +120,37 @@ async def test_slots_are_never_more_than_the_limit_and_go_to_whoever_waits(
             await asyncio.gather(*(caller(n) for n in (0, 0, 0, 1, 1, 2)))
         assert most == 2
         assert min(served) > 5, served
+
+
+class SlowLink:
+    """A link whose scripts answer when `answer` is set."""
+
+    def __init__(self) -> None:
+        self.names = Names("nl")
+        self.asked: asyncio.Queue[list[Any]] = asyncio.Queue()
+        self.answers: asyncio.Queue[list[int]] = asyncio.Queue()
+
+    async def script(self, name: str, keys: list[str], arguments: list[Any]) -> list[int]:
+        self.asked.put_nowait(arguments)
+        return await self.answers.get()
+
+
+async def test_a_slot_that_goes_back_is_not_used_while_redis_is_asked() -> None:
+    runtime, link = make_runtime(make_account(max_concurrent=2)), SlowLink()
+    replica = Replica(Link(Secret("redis://127.0.0.1:1/0"), "nl"), "a", lambda _: Member())
+    _, slots = limit_feeds(replica, runtime)
+    member = Proxy(replica, runtime)
+    link.answers.put_nowait([2, 0])
+    await slots.read(link)  # type: ignore[arg-type]
+    assert member.send()
+    assert runtime.pool.choose(ASKED, runtime.clock.now()).account  # which may be kept
+    slots.heard(["b", runtime.pool.accounts[0].key])
+    renewal = asyncio.create_task(slots.read(link))  # type: ignore[arg-type]
+    await link.asked.get()
+    await link.asked.get()
+    assert member.send() is None
+    link.answers.put_nowait([1, 1])
+    await renewal
 
 
 async def test_a_stopped_replica_leaves_its_slots_at_once(server: RedisServer) -> None:
