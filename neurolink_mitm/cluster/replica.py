@@ -118,11 +118,10 @@ class Replica:
         """Wait for the first reading, a second at most."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._first.wait(), FIRST_READING)
-        if not self._first.is_set():
-            logger.warning("Redis does not answer yet: this replica begins by what it knows")
 
     async def stop(self) -> None:
         """Write what is unwritten, hand back what this replica holds, and end; in half a second at most."""
+        self._first.set()  # nobody waits any longer
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
