@@ -12,6 +12,7 @@ from typing import Any
 from neurolink_mitm.adapters.background import Worker
 from neurolink_mitm.cluster.link import AwayError, Link
 from neurolink_mitm.cluster.sync import Sync
+from neurolink_mitm.dataplane.threads import short_switch_interval
 
 logger = logging.getLogger("neurolink.cluster")
 
@@ -75,7 +76,8 @@ class Sharing:
             before = self._signature()
             pause = WHOLE_EVERY
             try:
-                self._sync.run()
+                with short_switch_interval():
+                    self._sync.run()
             except AwayError as e:
                 logger.debug("not in step: %s", e)
                 pause = AGAIN

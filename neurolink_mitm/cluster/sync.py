@@ -44,6 +44,8 @@ MOST_BYTES = 8_000_000
 LONGEST_ENTRY = 65_536
 FORGOTTEN = 90 * 86_400.0
 """Seconds after which a removal is forgotten: a home that was away for longer may bring the entry back."""
+LOGGED_EVERY = 3600.0
+"""Seconds from one line in the log of a problem to the next."""
 SETTLED = 3.0
 """Seconds after which every replica has written back what it has to an empty Redis, or to one that was away."""
 
@@ -88,7 +90,8 @@ class Sync:
         self._offset = Offset()
         self._busy = threading.Lock()
         self._opened: dict[tuple[str, str], tuple[bytes, Remote]] = {}
-        self._noted: list[str] = []
+        self._noted: dict[str, str] = {}
+        self._logged_at: dict[str, float] = {}
         self._answers_since: float | None = None
         self._young_until = 0.0
 
@@ -97,7 +100,6 @@ class Sync:
         with self._busy:
             try:
                 with self._ledger.lock():
-                    self._noted = []
                     for _ in range(ROUNDS):
                         if not self._round():
                             break
@@ -105,7 +107,7 @@ class Sync:
                 self._answers_since = None
                 raise AwayError(str(e)) from e
             except OSError as e:
-                self._note(f"{e.filename or 'the home'}: {e.strerror or e}")
+                self._noted["home"] = f"{e.filename or 'the home'}: {e.strerror or e}"
             self._report()
 
     @property
@@ -127,6 +129,7 @@ class Sync:
 
     def _round(self) -> bool:
         """Compare once. Return whether somebody else was quicker, so that it has to be done again."""
+        self._noted = {}
         ledger = self._ledger.load()
         again, blocked = False, set[str]()
         reading = self._read(ledger)
@@ -134,7 +137,7 @@ class Sync:
             try:
                 again |= self._bring(kind, reading, ledger, blocked)
             except (ValueError, OSError, TokenStoreError) as e:
-                self._note(f"{kind.name} are not shared: {e}")
+                self._noted[kind.name] = f"{kind.name} are not shared: {e}"
         self._ledger.save(ledger)
         self._blocked = frozenset(blocked)
         self.counter = reading.counter
@@ -153,7 +156,7 @@ class Sync:
         raw: dict[str, dict[str, bytes]] = {}
         for kind, flat in zip(self._kinds, flats, strict=True):
             if not isinstance(flat, list):
-                self._note(
+                self._noted[f"many {kind.name}"] = (
                     f"Redis holds more {kind.name} than replicas have: only those of this home are read"
                 )
                 flat = self._some(kind, ledger.get(kind.name, {}))
@@ -185,12 +188,15 @@ class Sync:
         decisions: dict[str, Decision] = {}
         ledger[kind.name] = after = {}
         at = min(self._changed_at(kind), reading.now)
+        others: list[str] = []
+        strange: list[str] = []
         for name in sorted({*local, *synced, *raw}):
             try:
                 remote = self._remote(kind, name, raw.get(name))
+                if remote is None and name in raw:
+                    strange.append(name)
             except OtherKeyError:
-                self._note(f"{kind.name}: {name!r} is sealed with another key: copy cluster.key")
-                blocked.add(f"{kind.name}/{name}")
+                others.append(name)
                 if name in synced:
                     after[name] = synced[name]
                 continue
@@ -203,6 +209,9 @@ class Sync:
             decisions[name] = decision
             if name in synced:
                 after[name] = synced[name]
+        blocked.update(f"{kind.name}/{name}" for name in others)
+        self._note(kind, others, "sealed with another key: copy cluster.key")
+        self._note(kind, strange, "not written by a replica, and ignored")
         return self._carry_out(kind, decisions, local, raw, after)
 
     def _carry_out(
@@ -237,7 +246,7 @@ class Sync:
         sealed = self._sealer.seal(place, plain, hidden=kind.hidden)
         entry = msgspec.msgpack.encode(_Sealed(1, decision.generation, sealed))
         if len(entry) > LONGEST_ENTRY:
-            self._note(f"{kind.name}: {name!r} is too long to be shared")
+            self._note(kind, [name], "too long to be shared")
             return True
         return self._put(kind, name, before, entry)
 
@@ -259,9 +268,6 @@ class Sync:
         except OtherKeyError:
             raise
         except (ValueError, *UNREADABLE):
-            self._note(
-                f"{kind.name}: {name!r} in Redis was not written by a replica, and is ignored"
-            )
             return None
         self._opened[kind.name, name] = raw, remote
         return remote
@@ -288,16 +294,22 @@ class Sync:
                 written = max(written, path.stat().st_mtime)
         return self._offset.to_server(written or time.time())
 
-    def _note(self, problem: str) -> None:
-        if problem not in self._noted:
-            self._noted.append(problem)
+    def _note(self, kind: Kind, names: Sequence[str], what: str) -> None:
+        """Note one problem of several entries: Redis may hold any number of them, with names of any length."""
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            self._noted[f"{kind.name}: {what}"] = (
+                f"{kind.name} in Redis: {names[0]!r:.80}{more}: {what}"
+            )
 
     def _report(self) -> None:
-        """Log each problem once, until it is over."""
-        for problem in self._noted:
-            if problem not in self.problems:
+        """Log each kind of problem when it begins, at most once in a while."""
+        now = time.monotonic()
+        for key, problem in self._noted.items():
+            if now - self._logged_at.get(key, -LOGGED_EVERY) >= LOGGED_EVERY:
                 logger.warning("%s", problem)
-        self.problems = tuple(self._noted)
+                self._logged_at[key] = now
+        self.problems = tuple(self._noted.values())
 
 
 def _pairs(flat: Sequence[Any]) -> dict[str, bytes]:

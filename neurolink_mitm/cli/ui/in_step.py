@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -19,6 +20,8 @@ if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.cluster.step import Step
     from neurolink_mitm.core.settings.values import Config
 
+LARGEST = 1_000_000
+"""Bytes of a configuration at most."""
 MEANWHILE = (
     "; this is what this machine knows, and the other replicas hear of changes when Redis is back"
 )
@@ -48,23 +51,34 @@ def store() -> Store:
 @contextmanager
 def _opened(path: Path | None) -> Iterator[None]:
     global _step
-    config = home.own_configuration(path)
+    config = home.own_configuration(path) if _names_cluster(path) else None
     if config is None or config.cluster is None:
         yield
         return
     from neurolink_mitm.adapters.cluster_key import ClusterKeyError
 
+    # what it logs is said below
+    logging.getLogger("neurolink.cluster").addHandler(logging.NullHandler())
     try:
         with _connected(config, path) as step:
-            away = _take(step)
+            _take(step)
             _step = step
             try:
                 yield
             finally:
                 _step = None
-                _take(step, again=away)
+                _take(step, again=True)
     except ClusterKeyError as e:
         fail(f"cluster.key-file: {e}", USAGE)
+
+
+def _names_cluster(path: Path | None) -> bool:
+    """Whether the configuration may have the section: most have none, and to read them takes a tenth of a second."""
+    try:
+        with (path or home.home().config).open("rb") as file:
+            return b"cluster" in file.read(LARGEST)
+    except OSError:
+        return False
 
 
 def _connected(config: Config, path: Path | None) -> Any:
@@ -81,11 +95,8 @@ def _connected(config: Config, path: Path | None) -> Any:
     return step_of(config.cluster, place, home.home(), home.store, marks, context)
 
 
-def _take(step: Step, *, again: bool = False) -> bool:
-    """Get in step. Return whether Redis is away, which is not said `again`."""
+def _take(step: Step, *, again: bool = False) -> None:
+    """Get in step; what could not be is said, but not `again`."""
     problems, away = step.take()
-    if away and again:
-        return True
-    for problem in problems:
+    for problem in () if again else problems:
         say(f"neurolink: {problem}{MEANWHILE if away else ''}")
-    return away

@@ -19,6 +19,9 @@ from neurolink_mitm.core.json_errors import UNREADABLE
 MOST_GENERATIONS = 2**53
 """Generations beyond are not taken: nobody makes so many changes, and numbers stay exact everywhere."""
 
+OLDER = 3600.0
+"""Seconds by which a token ends earlier that was there before a refresh."""
+
 Content = bytes | None
 
 
@@ -78,7 +81,7 @@ def decide(
     theirs = Decision(remote.content, remote.generation, remote.changed_at)
     if local == remote.content:
         return theirs
-    if not here:
+    if not here and not _goes_back(local, remote.content):
         return replace(theirs, pull=True)
     ours = Decision(local, remote.generation + 1, changed_at, push=True)
     if synced and (remote.generation, digest(remote.content)) == (synced.generation, synced.digest):
@@ -143,7 +146,8 @@ def newest_login(
 
     1. A new login wins over anything that became of the one before it; of two, the later.
     2. A removal wins over refreshes and marks.
-    3. Of two refreshes, the one whose token lasts longer: the other's refresh token is spent.
+    3. Of two refreshes, the one whose token lasts longer: the other's refresh token is spent. So of one, where it is an
+       hour and more: Redis was filled by a home that has missed refreshes.
     4. A mark that its owner has made stays; counted failures belong to the tokens they were made with.
     """
     theirs = remote.content
@@ -157,7 +161,11 @@ def newest_login(
     if local is None or theirs is None:
         return None
     refreshed_here, refreshed_there = (tokens_of(each) != synced.tokens for each in (local, theirs))
-    if refreshed_here and refreshed_there:
+    if (
+        _goes_back(local, theirs)
+        or _goes_back(theirs, local)
+        or (refreshed_here and refreshed_there)
+    ):
         ours_last = _ends(local) > _ends(theirs)
     elif refreshed_here or refreshed_there:
         ours_last = refreshed_here
@@ -173,6 +181,12 @@ def _first_contact(local: Content, remote: Remote) -> Content:
         return local if _number(local, "lastAccessed") / 1000 > remote.changed_at else None
     ours, others = ((_ends(each), _number(each, "lastAccessed")) for each in (local, theirs))
     return local if tokens_of(local) != tokens_of(theirs) and ours > others else theirs
+
+
+def _goes_back(before: Content, after: Content) -> bool:
+    """Return whether `after` has older tokens of the same login than `before`. Clocks may differ by minutes."""
+    same = login_of(before) == login_of(after) != "" and tokens_of(before) != tokens_of(after)
+    return same and _ends(before) - _ends(after) > OLDER
 
 
 def _with_mark(content: bytes, other: bytes) -> bytes:

@@ -112,6 +112,16 @@ def test_a_home_that_is_new_to_the_cluster(ours: bytes, theirs: Content, expecte
     assert newest_login(ours, Remote(4, 1000.0, theirs), None, 2000.0) == expected
 
 
+def test_a_home_that_has_missed_refreshes_does_not_undo_them() -> None:
+    """It was alone with an empty Redis for a while, and has counted failures there."""
+    ours, theirs = entry(token="9", ends=900), entry(token="1", ends=100, failures=9)
+    remote = Remote(12, 15.0, theirs)
+    done = decide(ours, remote, synced(ours, 9), 20.0, newest_login)
+    assert done == Decision(ours, 13, 20.0, push=True)
+    again = decide(theirs, Remote(13, 20.0, ours), synced(theirs, 12), 25.0, newest_login)
+    assert again == Decision(ours, 13, 20.0, pull=True)
+
+
 @pytest.mark.parametrize("rule", [newest_login, newest_client, newest, agreed])
 @given(local=st.binary(max_size=30), theirs=st.none() | st.binary(max_size=30), at=st.floats())
 def test_no_content_breaks_a_rule(rule: Newer, local: bytes, theirs: Content, at: float) -> None:
