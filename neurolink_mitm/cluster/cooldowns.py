@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -36,6 +36,8 @@ logger = logging.getLogger("neurolink.cluster")
 
 BATCH = 50
 """Cooldowns of one script at most."""
+SLICE = 100
+"""Cooldowns that are dealt with in one turn of the event loop at most."""
 NEAR = 0.002
 """Seconds by which the ends of one cooldown in Redis and here may differ: clocks were converted."""
 OF_ANOTHER_CLOCK = 0.9
@@ -43,6 +45,8 @@ OF_ANOTHER_CLOCK = 0.9
 set. It is less than a cooldown lasts."""
 LONGEST_WORDS = 500
 SEEN_BY = ", seen by "
+
+T = TypeVar("T")
 
 _EMPTY = PersistedState("", {})
 
@@ -72,6 +76,8 @@ class Cooldowns:
         """The pool's cooldowns are those of its file."""
         self._seen: dict[str, PersistedState] = {}
         """The pool's cooldowns, as of the last look at them."""
+        self._basis: object = None
+        """The accounts, and the offset of clocks, by which the pool has what is known of all cooldowns."""
         self._read: dict[bytes, bytes] = {}
         """What was last read of Redis."""
         self._credentials: dict[str, tuple[Secret, str]] = {}
@@ -262,23 +268,30 @@ class Cooldowns:
         read = await link.script("hash_read", ["cooldowns"], [], read=pairs_of)
         new = [(field, text) for field, text in read.items() if self._read.get(field) != text]
         self._read = read
-        self._look()
-        now = self.server_now
-        for cooldown, state in states_of(new).items():
-            self._states[cooldown] = merged(self._states.get(cooldown, NOTHING), state, now)
-        self._apply(self._states)  # all: accounts come and go, credentials and clocks change
-        self._reconcile(now)
+        async for part in sliced(new):
+            self.take(states_of(part))
+        # accounts come and go, credentials and clocks change
+        basis = self._runtime.pool.accounts, self._offset.seconds
+        if basis != self._basis:
+            async for ids in sliced(list(self._states)):
+                self._look()
+                self._apply(each for each in ids if each in self._states)
+            self._basis = basis
+        async for ids in sliced(list(self._states)):
+            self._reconcile(ids, self.server_now)
 
-    def _reconcile(self, now: float) -> None:
+    def _reconcile(self, cooldowns: Iterable[Id], now: float) -> None:
         """Forget what is old, there and here; what Redis has lost is unwritten again."""
-        for cooldown, state in list(self._states.items()):
+        for cooldown in cooldowns:
+            if (state := self._states.get(cooldown)) is None:
+                continue
             fresh = state if _lasts(state, now) else merged(state, NOTHING, now)
-            written = field_of(cooldown) in self._read
-            if fresh.gone(now):
+            gone = fresh.gone(now)
+            if gone:
                 del self._states[cooldown]
             elif fresh is not state:
                 self._states[cooldown] = fresh
-            if written == fresh.gone(now):
+            if (field_of(cooldown) in self._read) == gone:
                 self._unwritten.add(cooldown)
 
     def lost(self) -> None:
@@ -290,6 +303,13 @@ class Cooldowns:
 
     def close(self) -> None:
         self._store.close()
+
+
+async def sliced(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:
+    """Yield a few items at a time, each time in a turn of the event loop of its own."""
+    for start in range(0, len(items), SLICE):
+        yield items[start : start + SLICE]
+        await asyncio.sleep(0)
 
 
 def field_of(cooldown: Id) -> bytes:

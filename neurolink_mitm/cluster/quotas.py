@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from neurolink_mitm.cluster.cooldowns import Cooldowns, pairs_of
+from neurolink_mitm.cluster.cooldowns import Cooldowns, pairs_of, sliced
 from neurolink_mitm.cluster.link import Link
 from neurolink_mitm.cluster.replica import Replica
 from neurolink_mitm.cluster.state_store import SharedStateStore
@@ -87,15 +87,19 @@ class Quotas:
 
     async def read(self, link: Link) -> None:
         read = await link.script("hash_read", ["quotas"], [], read=pairs_of)
-        for field, value in read.items():
-            if self._read.get(field) != value:
-                try:
-                    at, text = msgspec.msgpack.decode(value, type=tuple[float, str])
-                except UNREADABLE:
-                    continue
-                self._take(field, at, text)
+        new = [(field, value) for field, value in read.items() if self._read.get(field) != value]
+        async for part in sliced(new):
+            for field, value in part:
+                self._take_value(field, value)
         self._read = read
         self._in_step = True
+
+    def _take_value(self, field: bytes, value: bytes) -> None:
+        try:
+            at, text = msgspec.msgpack.decode(value, type=tuple[float, str])
+        except UNREADABLE:
+            return
+        self._take(field, at, text)
 
     def _take(self, field: bytes, at: float, text: str) -> None:
         """Take over the quota of one account, if it is one."""

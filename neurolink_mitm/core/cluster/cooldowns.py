@@ -59,10 +59,12 @@ NOTHING = State()
 def merged(one: State, other: State, now: float) -> State:
     """Return what both know together. Absurd values count as never reported, whoever wrote them."""
     healed = max(_healed(one, now), _healed(other, now))
-    after = sorted(
-        {w for w in (*one.windows, *other.windows) if _is_sound(w, now) if healed + SAME < w.began},
-        key=_key,
-    )
+    sound = {
+        w for w in (*one.windows, *other.windows) if w.began > healed + SAME if _is_sound(w, now)
+    }
+    if len(sound) < 2:
+        return State(healed, tuple(sound))
+    after = sorted(sound, key=_key)
     windows = tuple(w for w in after if not any(_covers(each, w) for each in after))
     return State(healed, windows[-MOST_WINDOWS:])
 
