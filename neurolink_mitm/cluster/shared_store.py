@@ -12,14 +12,19 @@ import secrets
 import threading
 from contextlib import suppress
 
+import msgspec
 from filelock import FileLock, Timeout
 
 from neurolink_mitm.adapters.refresh import Lock, ReplicasAwayError
-from neurolink_mitm.adapters.token_store import Credentials, TokenStore
+from neurolink_mitm.adapters.token_store import Credentials, TokenStore, TokenStoreError
 from neurolink_mitm.cluster.door import Door
+from neurolink_mitm.cluster.kinds import Logins
 from neurolink_mitm.cluster.link import AwayError, RefusedError
 from neurolink_mitm.cluster.sync import Sync
+from neurolink_mitm.core.auth.credentials import PROVIDER
 from neurolink_mitm.core.auth.oauth import Tokens
+from neurolink_mitm.core.auth.token_document import TokenDocument
+from neurolink_mitm.core.cluster.merge import canonical
 from neurolink_mitm.core.redact.secret import Secret
 
 logger = logging.getLogger("neurolink.refresh")
@@ -40,7 +45,9 @@ class SharedStore:
         self._store = store
         self._sync = sync
         self._door = door
-        self._unpushed: set[str] = set()
+        self._logins = Logins(store, ())
+        self._unpushed: dict[str, bytes | None] = {}
+        """The labels whose newest tokens are not in Redis yet; with the entry, where the home has no room for it."""
         self.locked: set[str] = set()
         """The labels whose lock of all replicas is held here."""
         self._closed = False
@@ -58,11 +65,18 @@ class SharedStore:
 
     def replace_tokens(self, label: str, tokens: Tokens, spent: Secret | None = None) -> bool:
         """Write new tokens to the home, then to Redis. Return False if another login is there by now."""
-        if not self._store.replace_tokens(label, tokens, spent):
+        try:
+            written = self._store.replace_tokens(label, tokens, spent)
+        except TokenStoreError:
+            if label in self.locked:
+                self._unpushed[label] = self._renewed(label, tokens, spent)
+                self.push()
+            raise
+        if not written:
             return False
         if label not in self.locked:
             return True
-        self._unpushed.add(label)
+        self._unpushed[label] = None
         if not self.push():
             return True
         stored = next((each for each in self._store.read().stored if each.label == label), None)
@@ -82,13 +96,28 @@ class SharedStore:
 
     def push(self) -> bool:
         """Get in step; return whether Redis was there."""
-        before = set(self._unpushed)
+        before = dict(self._unpushed)
         try:
+            for label, entry in before.items():
+                if entry is not None:
+                    self._sync.hand_over(self._logins, label, entry)
             self._sync.run()
         except AwayError:
             return False
-        self._unpushed -= before
+        for label in before:
+            self._unpushed.pop(label, None)
         return True
+
+    def _renewed(self, label: str, tokens: Tokens, spent: Secret | None) -> bytes | None:
+        """Return the entry of a login with new tokens, which the home has no room for."""
+        with suppress(TokenStoreError, ValueError):
+            entry = (self._store.entries() or {}).get(label)
+            if entry is not None:
+                key = msgspec.json.encode({"providers": {PROVIDER + label: msgspec.Raw(entry)}})
+                document = TokenDocument(key)
+                if document.replace_tokens(label, tokens, spent):
+                    return canonical(document.entries()[label])
+        return None
 
     def owes(self, label: str) -> bool:
         """Return whether the newest tokens of a login are not in Redis yet."""

@@ -185,34 +185,38 @@ class Sync:
         if local is None:  # a missing file says nothing of what was removed
             local, synced = {}, {}
         raw = reading.raw[kind.name]
-        decisions: dict[str, Decision] = {}
-        ledger[kind.name] = after = {}
+        remotes, others = self._remotes(kind, {*local, *synced, *raw}, raw)
+        blocked.update(f"{kind.name}/{name}" for name in others)
         at = min(self._changed_at(kind), reading.now)
-        others: list[str] = []
-        strange: list[str] = []
-        for name in sorted({*local, *synced, *raw}):
-            try:
-                remote = self._remote(kind, name, raw.get(name))
-                if remote is None and name in raw:
-                    strange.append(name)
-            except OtherKeyError:
-                others.append(name)
-                if name in synced:
-                    after[name] = synced[name]
-                continue
+        decisions: dict[str, Decision] = {}
+        for name, remote in remotes.items():
             decision = decide(local.get(name), remote, synced.get(name), at, kind.newer)
             if decision is None:
                 continue
-            if decision.content is None and reading.now - decision.changed_at > FORGOTTEN:
-                self._put(kind, name, raw.get(name), b"")
-                continue
-            decisions[name] = decision
-            if name in synced:
-                after[name] = synced[name]
-        blocked.update(f"{kind.name}/{name}" for name in others)
+            if decision.content is not None or reading.now - decision.changed_at <= FORGOTTEN:
+                decisions[name] = decision
+            elif name in raw:
+                self._put(kind, name, raw[name], b"")
+        done, again = self._carry_out(kind, decisions, local, raw)
+        left = {name: synced[name] for name in (*others, *decisions) if name in synced}
+        ledger[kind.name] = left | {name: in_step(decisions[name]) for name in done}
+        return again
+
+    def _remotes(
+        self, kind: Kind, names: Iterable[str], raw: Mapping[str, bytes]
+    ) -> tuple[dict[str, Remote | None], list[str]]:
+        """Return what Redis has of each entry, and the names of those that are sealed with another key."""
+        remotes: dict[str, Remote | None] = {}
+        others: list[str] = []
+        for name in sorted(names):
+            try:
+                remotes[name] = self._remote(kind, name, raw.get(name))
+            except OtherKeyError:
+                others.append(name)
         self._note(kind, others, "sealed with another key: copy cluster.key")
+        strange = [name for name, remote in remotes.items() if remote is None and name in raw]
         self._note(kind, strange, "not written by a replica, and ignored")
-        return self._carry_out(kind, decisions, local, raw, after)
+        return remotes, others
 
     def _carry_out(
         self,
@@ -220,25 +224,53 @@ class Sync:
         decisions: Mapping[str, Decision],
         local: Mapping[str, bytes],
         raw: Mapping[str, bytes],
-        after: dict[str, Synced],
-    ) -> bool:
-        """Write what is new here and there, and note in `after` what is in step now. Return whether to look again."""
-        again = False
+    ) -> tuple[set[str], bool]:
+        """Write what is new here and there. Return what is in step now, and whether to look again at the rest."""
+        pulled, again = self._pulled(kind, decisions, local)
+        done = set()
+        for name, decision in decisions.items():
+            if decision.pull and name not in pulled:
+                continue
+            if decision.push and not self._push(kind, name, raw.get(name), decision):
+                again = True
+                continue
+            done.add(name)
+        return done, again
+
+    def _pulled(
+        self, kind: Kind, decisions: Mapping[str, Decision], local: Mapping[str, bytes]
+    ) -> tuple[set[str], bool]:
+        """Write what is new to the home. A full disk does not keep changes made here from the others."""
         pulls: Changes = {
             name: (local.get(name), decision.content)
             for name, decision in decisions.items()
             if decision.pull
         }
-        pulled = kind.write(pulls) if pulls else set()
-        for name, decision in decisions.items():
-            if decision.pull and name not in pulled:
-                again = True
-                continue
-            if decision.push and not self._push(kind, name, raw.get(name), decision):
-                again = True
-                continue
-            after[name] = in_step(decision)
-        return again
+        if not pulls:
+            return set(), False
+        try:
+            pulled = kind.write(pulls)
+        except (ValueError, OSError, TokenStoreError) as e:
+            self._noted[f"write {kind.name}"] = f"{kind.name} of other replicas: {e}"
+            return set(), False
+        return pulled, len(pulled) < len(pulls)
+
+    def hand_over(self, kind: Kind, name: str, content: bytes) -> None:
+        """Write an entry to Redis that the home has no room for, as a change of now. Raises `AwayError`."""
+        with self._busy:
+            try:
+                before = _pairs(
+                    self._door.script("some_entries", [kind.name], [LONGEST_ENTRY, name])
+                ).get(name)
+                remote = self._remote(kind, name, before)
+                synced = self._ledger.load().get(kind.name, {}).get(name)
+                generations = [each.generation for each in (remote, synced) if each]
+                at = self._offset.to_server(time.time())
+                decision = Decision(content, max(generations, default=0) + 1, at, push=True)
+                if not self._push(kind, name, before, decision):
+                    raise AwayError("another replica was quicker")
+            except (RefusedError, OSError, OtherKeyError) as e:
+                raise AwayError(str(e)) from e
 
     def _push(self, kind: Kind, name: str, before: bytes | None, decision: Decision) -> bool:
         place = (kind.name, name, decision.generation)

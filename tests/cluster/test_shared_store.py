@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import resource
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -329,6 +330,24 @@ async def test_two_replicas_on_one_home(pool: Members, sandbox: SandboxServer) -
     sandbox.script_tokens(Reply(delay=0.2))
     results = await asyncio.gather(*(each.fresh() for each in both for _ in range(5)))
     assert {each.account_secret for each in results} == {Secret("sk-ant-oat-test-a-2")}
+    assert asked(sandbox) == 1
+
+
+async def test_a_full_disk_keeps_new_tokens_from_nobody_else(
+    replicas: list[Replica], sandbox: SandboxServer
+) -> None:
+    first, second, _ = replicas
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    first.interpose(then=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1])))
+    try:
+        result = await first.fresh()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (result.account_secret, result.written) == (Secret("sk-ant-oat-test-a-2"), False)
+    assert (await second.fresh()).account_secret == Secret("sk-ant-oat-test-a-2")
+    first.member.sync.run()
+    assert first.member.token("a") == "sk-ant-oat-test-a-2"
+    assert await first.refresher.flush()
     assert asked(sandbox) == 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,6 +137,30 @@ def test_a_broken_file_is_left_as_it_is(pool: Members, caplog: pytest.LogCapture
     assert a.login() is not None
     assert [each.name for each in read_clients(a.home.clients)] == ["laptop"]
     assert caplog.text.count("logins are not shared") == 1
+
+
+def test_what_cant_be_written_here_keeps_nothing_from_the_others(
+    pool: Members, caplog: pytest.LogCaptureFixture
+) -> None:
+    a, b = pool.member("a"), pool.member("b")
+    a.store.save(login("1"))
+    for each in (a, b):
+        each.sync.run()
+    a.store.replace_tokens("work", refreshed("2"))
+    a.sync.run()
+    b.store.save(login("x", label="other"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        b.sync.run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "logins of other replicas: " in caplog.text
+    assert b.token() == "sk-ant-oat-test-1"
+    a.sync.run()
+    assert a.login("other") is not None
+    b.sync.run()
+    assert b.token() == "sk-ant-oat-test-2"
 
 
 def test_client_keys_are_shared_renewed_and_revoked(pool: Members) -> None:
