@@ -12,10 +12,12 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
+from neurolink_mitm.adapters.cluster_key import key_path, read_cluster_key
 from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.config.apply import follow
 from neurolink_mitm.config.sources import Sources
 from neurolink_mitm.core.cluster.members import clean
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.cluster import Cluster
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.dataplane.threads import run_in_thread
@@ -92,9 +94,10 @@ class ClusterSwitch:
                 self._replica.begin()
 
     async def _make(self, wanted: Wanted) -> Replica:
-        await run_in_thread(partial(_prepare, wanted))
+        naming = await run_in_thread(partial(_prepare, wanted, self._sources))
         from neurolink_mitm.cluster.link import Link
         from neurolink_mitm.cluster.replica import Replica
+        from neurolink_mitm.cluster.sessions import Sessions
         from neurolink_mitm.cluster.tallies import CountedByAll
         from neurolink_mitm.cluster.view import Described, View
 
@@ -105,18 +108,28 @@ class ClusterSwitch:
         described = Described(runtime, name, socket.gethostname(), settings.namespace)
         replica = Replica(link, secrets.token_hex(8), described.describe)
         counted = CountedByAll(replica, runtime.pool)
-        replica.share([*feeds_of(replica, runtime, settings, self._sources), counted])
+        sessions = Sessions(replica, runtime.pool, naming)
+        feeds = feeds_of(replica, runtime, settings, self._sources)
+        replica.share([*feeds, sessions, counted])
         runtime.cluster = View(described, replica, counted)
         return replica
 
 
-def _prepare(wanted: Wanted) -> None:
-    """Do what takes long, beside requests: import redis-py and cryptography, make the context of TLS."""
+def _prepare(wanted: Wanted, sources: Sources) -> bytes:
+    """Do what takes long, beside requests: import redis-py and cryptography, make the context of TLS.
+
+    Return the key of sessions' names: who reads Redis can't guess which sessions there are.
+    """
     package = import_module("neurolink_mitm.cluster")
     for module in iter_modules(package.__path__, "neurolink_mitm.cluster."):
         import_module(module.name)
     if wanted.network:
         _ = wanted.network.context
+    from neurolink_mitm.cluster.seal import Sealer
+
+    settings = wanted.settings
+    key = read_cluster_key(key_path(settings, sources.config_file, sources.home))
+    return Sealer(key, settings.namespace).digest(Secret("sessions")).encode()
 
 
 def feeds_of(replica: Replica, runtime: Runtime, settings: Cluster, sources: Sources) -> list[Feed]:
@@ -126,12 +139,10 @@ def feeds_of(replica: Replica, runtime: Runtime, settings: Cluster, sources: Sou
     """
     from neurolink_mitm.cluster.limits import limit_feeds
     from neurolink_mitm.cluster.pool import pool_feeds
-    from neurolink_mitm.cluster.sessions import Sessions
 
     return [
         *pool_feeds(replica, runtime),
         *limit_feeds(replica, runtime),
-        Sessions(replica, runtime.pool, settings.namespace.encode()),
         _sharing(replica, runtime, settings, sources),
     ]
 
