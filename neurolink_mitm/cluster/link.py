@@ -42,10 +42,12 @@ logger = logging.getLogger("neurolink.cluster")
 CONNECTIONS = 8
 """Connections of one replica at most, without that for news; more commands than that wait for one another."""
 AWAY = re.compile(
-    r"\b(LOADING|READONLY|OOM|MISCONF|NOAUTH|WRONGPASS|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|NOREPLICAS"
+    r"\b(DENIED|LOADING|READONLY|OOM|MISCONF|NOAUTH|WRONGPASS|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|NOREPLICAS"
     r"|NOSCRIPT|Protocol error)\b"  # "Protocol error: unauthenticated multibulk length": a long command without login
 )
 """Codes of a server that serves no command of ours; in a script's error they stand within the text."""
+SCRIPT = re.compile(r" script: [0-9a-f]{40}, on @\S+")
+"""What Redis adds to an error within a script."""
 LONGEST_TEXT = 200
 """Characters of an error of Redis that are logged and shown."""
 
@@ -195,11 +197,10 @@ def is_away(error: Exception) -> bool:
 
 def text_of(error: Exception) -> str:
     """Return an error's text for the log: one line, bounded."""
-    text = (
-        _with_code(error)
-        if isinstance(error, RedisError | RefusedError)
-        else f"{type(error).__name__}: {error}"
-    )
+    ours = isinstance(error, RedisError | RefusedError)
+    text = SCRIPT.sub("", _with_code(error) if ours else f"{type(error).__name__}: {error}")
+    if "unauthenticated" in text:
+        text = "NOAUTH Authentication required."
     return "".join(c if c.isprintable() else " " for c in text[:LONGEST_TEXT]).strip()
 
 

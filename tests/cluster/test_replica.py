@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -248,7 +247,7 @@ async def test_redis_that_wants_a_password_is_away(redis_server: RedisServer) ->
         await redis.config_set("requirepass", "a-password")
         await redis.client_kill_filter(_type="normal", skipme=True)
         await until(lambda: made.link.breaker.is_open, "the breaker")
-        assert re.search("NOAUTH|unauthenticated", made.link.breaker.reason)
+        assert made.link.breaker.reason.startswith("NOAUTH")
         await redis.config_set("requirepass", "")
         await until(lambda: not made.link.breaker.is_open, "an answer")
 
