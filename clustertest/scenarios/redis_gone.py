@@ -13,7 +13,7 @@ from clustertest.stage import REPLICAS, Stage, stage
 POOL = Pool(logins=dict.fromkeys("abcd", 36_000.0), routing={"strategy": "fill-first"})
 PHASES = ("there", "hung", "dead", "back, empty")
 _BACK = 3.0
-"""Seconds after which all is written back: a tick, and the breaker's probe."""
+"""Seconds after which all is written back: a tick, and what the breaker waits."""
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from clustertest.replicas import Pool, Replica
 from clustertest.stage import Stage, stage
 from clustertest.upstream import Refresh
 
-LEASE = 12.0
-"""Seconds after which another replica refreshes for one that was killed, at most: the lease of 10 s, and a request."""
+LEASE = 7.0
+"""Seconds after which another replica refreshes for one that was killed, at most: the lease of 5 s, and a try."""
 SOON = 3_600.0 + 14.0
 """Tokens are refreshed an hour before their end: these a few seconds after the start."""
 _SOON = 10.0
