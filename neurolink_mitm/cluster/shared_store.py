@@ -35,7 +35,7 @@ RENEWED_EVERY = 1.5
 TRIED_EVERY = 0.5
 """Seconds between two attempts to hand over tokens that Redis could not take."""
 AWAY = "Redis is away: it is tried again when that is back"
-OTHER_KEY = "in Redis it is sealed with another key: copy cluster.key"
+NOT_IN_STEP = "this home can't be brought in step with the other replicas: see the log"
 
 
 class SharedStore:
@@ -101,7 +101,8 @@ class SharedStore:
             for label, entry in before.items():
                 if entry is not None:
                     self._sync.hand_over(self._logins, label, entry)
-            self._sync.run()
+            if not self._sync.run():
+                return False
         except AwayError:
             return False
         for label in before:
@@ -150,11 +151,12 @@ class SharedLock:
         try:
             if not self._take():
                 raise Timeout(self._key)
-            self._sync.run()
+            in_step = self._sync.run()
         except (AwayError, RefusedError) as e:
             raise ReplicasAwayError(AWAY) from e
-        if self._sync.blocked("logins", self._label):
-            raise ReplicasAwayError(OTHER_KEY)
+        why = self._sync.obstacle("logins", self._label)
+        if why or not in_step:
+            raise ReplicasAwayError(why or NOT_IN_STEP)
 
     def release(self) -> None:
         """Release both; that of all replicas not before Redis has the new tokens."""

@@ -44,6 +44,8 @@ MOST_BYTES = 8_000_000
 LONGEST_ENTRY = 65_536
 FORGOTTEN = 90 * 86_400.0
 """Seconds after which a removal is forgotten: a home that was away for longer may bring the entry back."""
+OTHER_KEY = "sealed with another key: copy cluster.key"
+NOT_WRITTEN = "newer in Redis, and can't be written here"
 LOGGED_EVERY = 3600.0
 """Seconds from one line in the log of a problem to the next."""
 SETTLED = 3.0
@@ -90,25 +92,29 @@ class Sync:
         self._offset = Offset()
         self._busy = threading.Lock()
         self._opened: dict[tuple[str, str], tuple[bytes, Remote]] = {}
+        self._obstacles: dict[tuple[str, str], str] = {}
         self._noted: dict[str, str] = {}
         self._logged_at: dict[str, float] = {}
         self._answers_since: float | None = None
         self._young_until = 0.0
 
-    def run(self) -> None:
-        """Bring all in step. Raises `AwayError`; what can't be read or written is reported, and left as it is."""
+    def run(self) -> bool:
+        """Bring all in step. Return whether that came to an end; what stands in the way is reported.
+
+        Raises `AwayError`.
+        """
+        done = False
         with self._busy:
             try:
                 with self._ledger.lock():
-                    for _ in range(ROUNDS):
-                        if not self._round():
-                            break
+                    done = any(not self._round() for _ in range(ROUNDS))
             except (AwayError, RefusedError) as e:
                 self._answers_since = None
                 raise AwayError(str(e)) from e
             except OSError as e:
                 self._noted["home"] = f"{e.filename or 'the home'}: {e.strerror or e}"
             self._report()
+        return done
 
     @property
     def settled(self) -> bool:
@@ -121,25 +127,24 @@ class Sync:
         """Note that Redis was away: others may have changes that it has not seen."""
         self._answers_since = None
 
-    def blocked(self, kind: str, name: str) -> bool:
-        """Return whether Redis holds an entry that only another key opens."""
-        return f"{kind}/{name}" in self._blocked
-
-    _blocked: frozenset[str] = frozenset()
+    def obstacle(self, kind: str, name: str) -> str | None:
+        """Return why this home does not have what the others have of an entry."""
+        return self._obstacles.get((kind, name))
 
     def _round(self) -> bool:
         """Compare once. Return whether somebody else was quicker, so that it has to be done again."""
         self._noted = {}
         ledger = self._ledger.load()
-        again, blocked = False, set[str]()
+        again = False
+        obstacles: dict[tuple[str, str], str] = {}
         reading = self._read(ledger)
         for kind in self._kinds:
             try:
-                again |= self._bring(kind, reading, ledger, blocked)
+                again |= self._bring(kind, reading, ledger, obstacles)
             except (ValueError, OSError, TokenStoreError) as e:
                 self._noted[kind.name] = f"{kind.name} are not shared: {e}"
+        self._obstacles = obstacles
         self._ledger.save(ledger)
-        self._blocked = frozenset(blocked)
         self.counter = reading.counter
         return again
 
@@ -179,14 +184,17 @@ class Sync:
         self._young_until = now + self.settle_time - age if 0 <= age < self.settle_time else now
 
     def _bring(
-        self, kind: Kind, reading: _Reading, ledger: dict[str, dict[str, Synced]], blocked: set[str]
+        self,
+        kind: Kind,
+        reading: _Reading,
+        ledger: dict[str, dict[str, Synced]],
+        obstacles: dict[tuple[str, str], str],
     ) -> bool:
         local, synced = kind.read(), ledger.get(kind.name, {})
         if local is None:  # a missing file says nothing of what was removed
             local, synced = {}, {}
         raw = reading.raw[kind.name]
         remotes, others = self._remotes(kind, {*local, *synced, *raw}, raw)
-        blocked.update(f"{kind.name}/{name}" for name in others)
         at = min(self._changed_at(kind), reading.now)
         decisions: dict[str, Decision] = {}
         for name, remote in remotes.items():
@@ -198,6 +206,9 @@ class Sync:
             elif name in raw:
                 self._put(kind, name, raw[name], b"")
         done, again = self._carry_out(kind, decisions, local, raw)
+        unwritten = [name for name, each in decisions.items() if each.pull and name not in done]
+        obstacles.update({(kind.name, name): OTHER_KEY for name in others})
+        obstacles.update({(kind.name, name): NOT_WRITTEN for name in unwritten})
         left = {name: synced[name] for name in (*others, *decisions) if name in synced}
         ledger[kind.name] = left | {name: in_step(decisions[name]) for name in done}
         return again
@@ -213,7 +224,7 @@ class Sync:
                 remotes[name] = self._remote(kind, name, raw.get(name))
             except OtherKeyError:
                 others.append(name)
-        self._note(kind, others, "sealed with another key: copy cluster.key")
+        self._note(kind, others, OTHER_KEY)
         strange = [name for name, remote in remotes.items() if remote is None and name in raw]
         self._note(kind, strange, "not written by a replica, and ignored")
         return remotes, others

@@ -18,7 +18,7 @@ from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request.target import UpstreamKey
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import current, make_flow, record
-from tests.fakes import NOW, make_account, make_attempt, make_runtime
+from tests.fakes import NOW, FakeCluster, make_account, make_attempt, make_runtime
 from tests.waiting import LIMIT
 
 OLD, NEW = Secret("sk-ant-oat-test-old"), Secret("sk-ant-oat-test-new")
@@ -111,6 +111,16 @@ async def test_while_it_is_good_nobody_waits_for_long() -> None:
     assert (secret_of(flow), current(flow).failure) == (OLD, None)
     assert addon.attempt(attempt_on(account)) is None
     assert refresher.asked == 1
+
+
+async def test_of_several_replicas_nobody_waits_while_it_is_good() -> None:
+    """Others are asked through Redis first, which may hang."""
+    account, refresher = plan(600), SlowRefresher()
+    runtime = make_runtime(account, refresher=refresher, cluster=FakeCluster())
+    flow = attempt_on(account)
+    async with asyncio.timeout(5):
+        await let(Refresh(runtime, patience=60), flow)
+    assert (secret_of(flow), current(flow).failure) == (OLD, None)
 
 
 async def test_what_comes_late_is_used_from_then_on() -> None:

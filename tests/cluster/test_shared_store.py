@@ -15,9 +15,11 @@ import pytest
 import redis
 from filelock import Timeout
 
+from neurolink_mitm.adapters.files import locked
 from neurolink_mitm.adapters.oauth_client import OAuthClient
 from neurolink_mitm.adapters.refresh import Refresher, ReplicasAwayError
-from neurolink_mitm.cluster.shared_store import AWAY, SharedStore
+from neurolink_mitm.cluster.shared_store import AWAY, NOT_IN_STEP, SharedStore
+from neurolink_mitm.cluster.sync import NOT_WRITTEN
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.auth.oauth import Tokens, Trouble
 from neurolink_mitm.core.auth.refresh import Refreshed
@@ -349,6 +351,32 @@ async def test_a_full_disk_keeps_new_tokens_from_nobody_else(
     assert first.member.token("a") == "sk-ant-oat-test-a-2"
     assert await first.refresher.flush()
     assert asked(sandbox) == 1
+
+
+async def test_who_can_not_take_over_newer_tokens_does_not_refresh_old_ones(
+    replicas: list[Replica], sandbox: SandboxServer
+) -> None:
+    first, second, _ = replicas
+    await first.fresh()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        result = await second.fresh()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (result.trouble, result.message) == (Trouble.TRANSIENT, NOT_WRITTEN)
+    assert asked(sandbox) == 1
+
+
+async def test_a_home_that_another_process_keeps_locked_is_not_refreshed(
+    replicas: list[Replica], sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neurolink_mitm.adapters.files.LOCK_LIMIT", 0.1)
+    member = replicas[0].member
+    with locked(member.home.cluster_synced):
+        result = await replicas[0].fresh()
+    assert (result.trouble, result.message) == (Trouble.TRANSIENT, NOT_IN_STEP)
+    assert asked(sandbox) == 0
 
 
 async def test_a_closed_store_is_that_of_the_home(

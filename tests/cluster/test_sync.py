@@ -22,6 +22,8 @@ from neurolink_mitm.adapters.client_file import (
 from neurolink_mitm.adapters.mark_file import read_marks
 from neurolink_mitm.adapters.pause_file import pause, read_pauses, resume
 from neurolink_mitm.cluster.link import AwayError
+from neurolink_mitm.cluster.sync import NOT_WRITTEN
+from neurolink_mitm.cluster.sync import OTHER_KEY as OTHER_KEY_SAID
 from neurolink_mitm.core.auth.oauth import Tokens
 from neurolink_mitm.core.pool.pauses import Pause
 from neurolink_mitm.core.redact.secret import Secret
@@ -156,6 +158,7 @@ def test_what_cant_be_written_here_keeps_nothing_from_the_others(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "logins of other replicas: " in caplog.text
+    assert b.sync.obstacle("logins", "work") == NOT_WRITTEN
     assert b.token() == "sk-ant-oat-test-1"
     a.sync.run()
     assert a.login("other") is not None
@@ -276,7 +279,7 @@ def test_a_member_with_another_key_keeps_to_itself(
         each.sync.run()
     assert a.token() == "sk-ant-oat-test-1"
     assert b.token() == "sk-ant-oat-test-2"
-    assert b.sync.blocked("logins", "work")
+    assert b.sync.obstacle("logins", "work") == OTHER_KEY_SAID
     assert caplog.text.count("sealed with another key: copy cluster.key") == 1
 
 
