@@ -177,9 +177,9 @@ def get_in_step(settings: Cluster, network: Network, sources: Sources) -> None:
     config, home, marks = sources.config_file, sources.home, sources.configured_marks
     context = lambda: network.context  # noqa: E731
     with step_of(settings, config, home, sources.open_store, marks, context) as step:
-        problems, away = step.take()
-    if away:  # other problems are logged by then
-        logger.warning("%s: this proxy begins by what its home holds", problems[0])
+        problems, _ = step.take()
+    for problem in problems:
+        logger.warning("%s: this proxy begins by what its home holds", problem)
 
 
 def set_cluster(runtime: Runtime, sources: Sources) -> ClusterSwitch:

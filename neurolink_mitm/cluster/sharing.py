@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from neurolink_mitm.adapters.background import Worker
-from neurolink_mitm.cluster.link import AwayError, Link
+from neurolink_mitm.cluster.link import AwayError, Link, RefusedError
 from neurolink_mitm.cluster.sync import Sync
 from neurolink_mitm.dataplane.threads import short_switch_interval
 
@@ -38,6 +38,7 @@ class Sharing:
         self._closed = closed
         self._wake = threading.Event()
         self._ending = False
+        self._has_read = False
         self._read_at = time.monotonic()
         self._worker = Worker(self._work, "cluster: entries")
 
@@ -48,7 +49,10 @@ class Sharing:
         """Leave it to the thread."""
 
     async def read(self, link: Link) -> None:
-        """Have all compared if Redis has other entries than this home, or was away."""
+        """Have all compared if Redis has other entries than this home, or was away.
+
+        Raises `RefusedError` with what is not in step.
+        """
         key = link.names.key("counter")
         counter = await link.ask(lambda redis: redis.getrange(key, 0, 31))
         now = time.monotonic()
@@ -57,9 +61,14 @@ class Sharing:
         if now - self._read_at > GAP or counter != self._sync.counter:
             self._wake.set()
         self._read_at = now
+        if problems := self._sync.problems:
+            raise RefusedError("; ".join(problems))
 
     def lost(self) -> None:
-        self._sync.lost()
+        """Wait for what others write back; not at the first reading, which says nothing of a loss."""
+        if self._has_read:
+            self._sync.lost()
+        self._has_read = True
         self._wake.set()
 
     async def leave(self, link: Link) -> None:

@@ -7,7 +7,6 @@ no proxy ran, or while Redis was away, is found by comparison, and every home ca
 from __future__ import annotations
 
 import hashlib
-import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,8 +33,6 @@ from neurolink_mitm.core.cluster.merge import (
 from neurolink_mitm.core.cluster.offset import Offset
 from neurolink_mitm.core.json_errors import UNREADABLE
 
-logger = logging.getLogger("neurolink.cluster")
-
 ROUNDS = 5
 """Readings of one run: more than one where other replicas change the same entries meanwhile."""
 MOST_ENTRIES = 5_000
@@ -46,8 +43,6 @@ FORGOTTEN = 90 * 86_400.0
 """Seconds after which a removal is forgotten: a home that was away for longer may bring the entry back."""
 OTHER_KEY = "sealed with another key: copy cluster.key"
 NOT_WRITTEN = "newer in Redis, and can't be written here"
-LOGGED_EVERY = 3600.0
-"""Seconds from one line in the log of a problem to the next."""
 SETTLED = 3.0
 """Seconds after which every replica has written back what it has to an empty Redis, or to one that was away."""
 
@@ -82,7 +77,7 @@ class Sync:
         self.counter = b""
         """What Redis' counter was when this home was last in step."""
         self.problems: tuple[str, ...] = ()
-        """Entries that are not in step, and why."""
+        """What is not in step, and why, as of the last run."""
         self.settle_time = SETTLED
         self._door = door
         self._sealer = sealer
@@ -94,7 +89,6 @@ class Sync:
         self._opened: dict[tuple[str, str], tuple[bytes, Remote]] = {}
         self._obstacles: dict[tuple[str, str], str] = {}
         self._noted: dict[str, str] = {}
-        self._logged_at: dict[str, float] = {}
         self._answers_since: float | None = None
         self._young_until = 0.0
 
@@ -113,7 +107,7 @@ class Sync:
                 raise AwayError(str(e)) from e
             except OSError as e:
                 self._noted["home"] = f"{e.filename or 'the home'}: {e.strerror or e}"
-            self._report()
+            self.problems = tuple(self._noted.values())
         return done
 
     @property
@@ -344,15 +338,6 @@ class Sync:
             self._noted[f"{kind.name}: {what}"] = (
                 f"{kind.name} in Redis: {names[0]!r:.80}{more}: {what}"
             )
-
-    def _report(self) -> None:
-        """Log each kind of problem when it begins, at most once in a while."""
-        now = time.monotonic()
-        for key, problem in self._noted.items():
-            if now - self._logged_at.get(key, -LOGGED_EVERY) >= LOGGED_EVERY:
-                logger.warning("%s", problem)
-                self._logged_at[key] = now
-        self.problems = tuple(self._noted.values())
 
 
 def _pairs(flat: Sequence[Any]) -> dict[str, bytes]:

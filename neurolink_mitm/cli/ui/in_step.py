@@ -57,7 +57,7 @@ def _opened(path: Path | None) -> Iterator[None]:
         return
     from neurolink_mitm.adapters.cluster_key import ClusterKeyError
 
-    # what it logs is said below
+    # what the link logs is said below
     logging.getLogger("neurolink.cluster").addHandler(logging.NullHandler())
     try:
         with _connected(config, path) as step:
