@@ -142,11 +142,15 @@ class Rehearsal:
             **variables,
         }
 
-    def run(self, name: str, arguments: Sequence[str], home: Path) -> subprocess.Popen[str]:
-        """Start the image `name` with these arguments, its volume in `home`."""
+    def run(
+        self, name: str, arguments: Sequence[str], home: Path, entry: Sequence[str] | None = None
+    ) -> subprocess.Popen[str]:
+        """Start the image `name` with these arguments, its volume in `home`; `entry` replaces its ENTRYPOINT."""
+        if entry is None:
+            entry = self.image(name, "ENTRYPOINT")
         root, variables = self.make(name)
         variables = {**variables, **self.variables}
-        command = self.as_user(name, root, [*self.image(name, "ENTRYPOINT"), *arguments])
+        command = self.as_user(name, root, [*entry, *arguments])
         return subprocess.Popen(
             apart(self._mounts(root, home), command),
             env=without_folder(variables), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
