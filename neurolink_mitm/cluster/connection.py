@@ -7,6 +7,7 @@ keep whatever length of answer, and wait for a hung server to answer the end of 
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -27,6 +28,10 @@ COMMAND_LIMIT = 0.25
 """Seconds for the answer to a command."""
 LARGEST_ANSWER = 8 * 2**20
 """Bytes of an answer at most."""
+TOO_MANY = re.compile(rb"(?:\A|\r\n)[*%~>|][0-9]{7,}\r\n")
+"""The head of an answer of a million parts. hiredis makes room for all before the first has come, and each run of the
+garbage collector would walk through them: seconds in which nothing else runs."""
+LONGEST_HEAD = 24
 NEXT_ADDRESS = 0.05
 """Seconds after which the next address of a name is tried beside one that does not answer."""
 
@@ -59,15 +64,20 @@ class Server(NamedTuple):
 
 
 class BoundedReader(asyncio.StreamReader):
-    """Raises `OSError` for an answer of more than `LARGEST_ANSWER` bytes; whoever reads one sets `left` first."""
+    """Raises `OSError` for an answer of more than `LARGEST_ANSWER` bytes or a million parts.
+
+    Whoever reads an answer sets `left` first.
+    """
 
     left = LARGEST_ANSWER
+    _end = b""
 
     async def read(self, n: int = -1) -> bytes:
         data = await super().read(n)
         self.left -= len(data)
-        if self.left < 0:
+        if self.left < 0 or TOO_MANY.search(self._end + data):
             raise OSError("the answer is too long")
+        self._end = data[-LONGEST_HEAD:]
         return data
 
 

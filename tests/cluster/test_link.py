@@ -84,6 +84,32 @@ async def test_a_bad_server_is_away_within_the_limits(name: str) -> None:
         await link.close()
 
 
+@pytest.mark.parametrize(
+    "pieces", [(b"*2000000000\r\n",), (b"*1\r\n*20", b"00000000\r\n"), (b"%1000000\r\n",)]
+)
+async def test_room_is_not_made_for_a_million_parts(pieces: tuple[bytes, ...]) -> None:
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(0.02)
+        await reader.read()
+
+    async with bad_server(behave) as url:
+        link = Link(url, "nl")
+        assert "too long" in await refused(link, get)
+        await link.close()
+
+
+async def test_a_text_with_large_numbers_is_read() -> None:
+    text = b"prompt is too long: >1000000\r\n|1234567 and *1234567\r\n"
+    async with bad_server(answering(b"$%d\r\n%b\r\n" % (len(text), text))) as url:
+        link = Link(url, "nl")
+        for _ in range(3):
+            assert await link.ask(get) == text
+        await link.close()
+
+
 async def test_a_script_that_redis_never_knows_is_an_error_not_a_loop() -> None:
     async with bad_server(BAD["no script"]) as url:
         link = Link(url, "nl")
