@@ -12,8 +12,8 @@ POOL = Pool(logins=dict.fromkeys("abcd", 36_000.0), routing={"strategy": "fill-f
 
 async def run(scale: Scale) -> list[Figure]:
     async with stage(POOL, ahead=AHEAD) as running:
-        figures = await limited.act(running, scale)
-        figures += await refresh.after_a_401(running, scale)
+        figures = await refresh.after_a_401(running, scale)
+        figures += await limited.act(running, scale)
         shown = (await running.replicas[0].status())["cluster"]["replicas"]
     skews = sorted(round(each["clockSkew"] or 0) for each in shown)
     wanted = sorted(map(round, AHEAD))

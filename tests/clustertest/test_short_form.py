@@ -22,8 +22,8 @@ POOL = Pool(logins=dict.fromkeys("abcde", 36_000.0), routing={"strategy": "round
 Act = Callable[[Stage], Awaitable[list[Figure]]]
 
 ACTS: dict[str, Act] = {
-    "1. an account is limited": lambda on: limited.act(on, SHORT),
     "3. a token expires": lambda on: refresh.after_a_401(on, SHORT),
+    "1. an account is limited": lambda on: limited.act(on, SHORT),
     "5. Redis hangs, dies, comes back empty": lambda on: redis_gone.act(on, SHORT),
     "6. a replica is cut off from Redis": lambda on: cut_off.act(on, SHORT, account="c"),
     "7. a replica drains": lambda on: rolling.act(on, SHORT, replicas=1),
