@@ -50,6 +50,11 @@ async def test_counts_of_replicas_that_are_there_are_summed(redis_server: RedisS
         await one.link.redis.hset(tallies, "other", b"\xff" * 200_000)
         assert await one.read() == 10
         assert not await one.link.redis.hexists(tallies, "gone")
+        for n in range(20):
+            await one.link.redis.hset(tallies, f"many-{n}", b"9" * 49_000)
+            await one.link.redis.zadd(one.link.names.key("alive"), {f"many-{n}": 2})
+        assert await one.read() == 10  # more than is read
+        await one.link.redis.delete(one.link.names.key("alive"))
         other.feed.lost()
         await other.read()
         assert await one.read() == 14

@@ -50,7 +50,7 @@ def _settings(account: Account) -> list[object]:
 
 
 def _client(key: ClientKey) -> list[object]:
-    return [key.name, list(key.models), key.rate, key.daily_cap_usd, key.hold]
+    return [key.name, key.digest, list(key.models), key.rate, key.daily_cap_usd, key.hold]
 
 
 def _switches(plugins: object) -> list[object]:
