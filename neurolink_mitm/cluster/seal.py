@@ -23,7 +23,11 @@ NONCE = 12
 
 
 class OtherKeyError(ValueError):
-    """It is sealed by another key."""
+    """It is sealed by another key, or by none."""
+
+    def __init__(self, key_id: bytes) -> None:
+        super().__init__("sealed with another key")
+        self.key_id = key_id
 
 
 class BrokenSealError(ValueError):
@@ -54,7 +58,7 @@ class Sealer:
         """Return what was sealed for `place`. Raises `OtherKeyError`, `BrokenSealError`."""
         key_id, rest = sealed[:8], sealed[8:]
         if key_id != self.key_id:
-            raise OtherKeyError("sealed with another key")
+            raise OtherKeyError(key_id)
         bound = self._bound(place, hidden=hidden)
         if hidden:
             try:

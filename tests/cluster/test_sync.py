@@ -279,6 +279,25 @@ def test_a_member_with_another_key_keeps_to_itself(pool: Members) -> None:
     assert b.sync.problems == (f"logins in Redis: 'work': {OTHER_KEY_SAID}",)
 
 
+def test_a_new_key_for_all_takes_over_once_the_old_one_is_out_of_use(
+    pool: Members, raw: redis.Redis
+) -> None:
+    a = pool.member("a")
+    a.store.save(login("1"))
+    a.sync.run()
+    renewed = pool.member("a", OTHER_KEY)
+    renewed.sync.run()
+    assert renewed.sync.obstacle("logins", "work") == OTHER_KEY_SAID
+    (old, *_), now = raw.zrange("{nl}:keys", 0, 0), time.time()
+    raw.zadd("{nl}:keys", {old: now - 80, b"intruder": 1e300})
+    renewed.sync.run()
+    assert renewed.sync.obstacle("logins", "work") is None
+    other = pool.member("b", OTHER_KEY)
+    other.sync.run()
+    assert other.login() == a.login()
+    assert raw.zscore("{nl}:keys", b"intruder") is None
+
+
 GARBAGE = [b"", b"\x00", b"\xff" * 100, msgspec.msgpack.encode([1, 2**63, b""]), b"x" * 100_000]
 
 
@@ -318,7 +337,7 @@ def test_values_of_another_type_are_replaced(pool: Members, raw: redis.Redis) ->
     a, b = pool.member("a"), pool.member("b")
     for name in ("logins", "clients", "pauses", "marks"):
         raw.set(f"{{nl}}:{name}", "text")
-    for name in ("counter", "since"):
+    for name in ("counter", "since", "keys"):
         raw.rpush(f"{{nl}}:{name}", "list")
     a.store.save(login("1"))
     for each in (a, b):
