@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -70,6 +70,8 @@ class Cooldowns:
     def __init__(self, replica: Replica, runtime: Runtime, store: SharedStateStore) -> None:
         self._replica, self._runtime, self._store = replica, runtime, store
         self._pushing = asyncio.Lock()
+        self.on_cooldown: Callable[[Id, Cooldown], object] = lambda _cooldown, _new: None
+        """Called with each cooldown of the pool that is new or another."""
         self._states: dict[Id, State] = {}
         self._unwritten: set[Id] = set()
         self._restored = True
@@ -108,7 +110,9 @@ class Cooldowns:
         old = before.scopes if same else {}
         for scope, cooldown in after.scopes.items():
             if old.get(scope) != cooldown:
-                self._note(Id(key, after.credential, scope), State(0.0, (self._window(cooldown),)))
+                new = Id(key, after.credential, scope)
+                self._note(new, State(0.0, (self._window(cooldown),)))
+                self.on_cooldown(new, cooldown)
         if same or self.credential(key) == before.credential:  # else they ended with the credential
             for scope in before.scopes.keys() - after.scopes.keys():
                 self._heal(Id(key, before.credential, scope), before.scopes[scope])
@@ -191,7 +195,10 @@ class Cooldowns:
         ours = self._runtime.clock.now()
         for key, scopes in changed.items():
             self._runtime.pool.take_cooldowns(key, scopes, ours)
-            self._tell(key, scopes, ours)
+            for scope, cooldown in scopes.items():
+                if cooldown and cooldown.cooling(ours):
+                    self._tell(key, cooldown, ours)
+                    self.on_cooldown(Id(key, self.credential(key) or "", scope), cooldown)
         self._seen = self._runtime.pool.cooldowns()
         self._store.write_cooldowns()
 
@@ -219,12 +226,10 @@ class Cooldowns:
             resets_at=to_ours(cooldown.resets_at) if cooldown.resets_at else None,
         )
 
-    def _tell(self, key: str, scopes: Mapping[str, Cooldown | None], now: float) -> None:
+    def _tell(self, key: str, cooldown: Cooldown, now: float) -> None:
         """Write why an account cools that this replica has not asked."""
-        for cooldown in scopes.values():
-            if cooldown and cooldown.cooling(now):
-                seconds = cooldown.until - now
-                say(self._runtime, f"[proxy] {key} cooldown={seconds:.0f}s: {cooldown.reason}")
+        seconds = cooldown.until - now
+        say(self._runtime, f"[proxy] {key} cooldown={seconds:.0f}s: {cooldown.reason}")
 
     # What the replica asks for
 

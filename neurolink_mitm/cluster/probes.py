@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -14,6 +15,7 @@ from neurolink_mitm.cluster.replica import Replica
 from neurolink_mitm.cluster.state_store import SharedStateStore
 from neurolink_mitm.core.cluster.breaker import State as Breaker
 from neurolink_mitm.core.pool.choice import Requirements
+from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.ports import Runtime
 
 WAIT = 0.004
@@ -24,6 +26,10 @@ UNUSED = 1.0
 """Seconds after which a right is given back that no request has used."""
 BEGINNING = 0.1
 """Seconds in which a request that may probe begins to."""
+AHEAD = 0.25, 0.15
+"""Seconds before a cooldown's end between which replicas ask, each at another moment."""
+DEMAND = 0.5
+"""Seconds after a request in which a replica is in use: it is likely to probe an account at once."""
 MARGIN = 0.002
 """Seconds that clocks differ by, about."""
 FORGOTTEN = 1.0
@@ -54,12 +60,18 @@ class Probes:
         self._ended: set[Id] = set()
         """Rights that are to be given back."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ahead: dict[Id, asyncio.TimerHandle] = {}
+        """When the right is asked for ahead."""
+        self._requested_at = -math.inf
+        """When the last request was given an account; monotonic."""
+        cooldowns.on_cooldown = self._plan
         store.on_cooldowns.append(self._check)
         store.on_quotas.append(self._check)
         runtime.probes = self
 
     def denied_until(self, key: str, requirements: Requirements, now: float) -> float | None:
         """Return until when such a request must not probe the account; see `ports.Probes`."""
+        self._requested_at = steady = _steady()
         scopes = self._runtime.pool.tries_again(key, requirements)
         if not scopes:
             return None
@@ -70,7 +82,6 @@ class Probes:
             return None
         if self._replica.link.breaker.state is not Breaker.CLOSED:
             return None
-        steady = _steady()
         since = [self._unanswered.get(each) for each in ids]
         if all(at is not None and at <= steady < at + FORGOTTEN for at in since):
             return None
@@ -83,20 +94,55 @@ class Probes:
 
     # Asking
 
+    def _plan(self, cooldown: Id, new: Cooldown) -> None:
+        """Ask for the right to probe the account a moment before its cooldown ends."""
+        if before := self._ahead.pop(cooldown, None):
+            before.cancel()
+        # each replica at another moment: the first one has it
+        seconds = (
+            new.until
+            - self._runtime.clock.now()
+            - self._runtime.random_source.jitter() * (AHEAD[0] - AHEAD[1])
+            - AHEAD[1]
+        )
+        if seconds > 0:
+            loop = asyncio.get_running_loop()
+            self._ahead[cooldown] = loop.call_later(seconds, self._ask_ahead, cooldown, new.until)
+
+    def _ask_ahead(self, cooldown: Id, ends: float) -> None:
+        del self._ahead[cooldown]
+        in_use = self._runtime.waiting or _steady() - self._requested_at < DEMAND
+        away = self._replica.link.breaker.state is not Breaker.CLOSED
+        if not in_use or away or self._is_reserved(cooldown):
+            return
+        begins = _steady() + ends - self._runtime.clock.now()
+        self._run(self._asked([cooldown], begins))
+
+    def _is_reserved(self, cooldown: Id) -> bool:
+        """Return whether another replica was faster."""
+        now = self._runtime.clock.now()
+        return self._runtime.pool.is_reserved(cooldown.account, cooldown.scope, now)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     def _ask(self, ids: Sequence[Id], now: float) -> None:
         loop, pool = asyncio.get_running_loop(), self._runtime.pool
         scopes = [each.scope for each in ids]
         self._unanswered.update(dict.fromkeys(ids, loop.time() + WAIT))
         pool.reserve(ids[0].account, scopes, now + WAIT, now, asked=True)
         loop.call_later(WAIT, lambda: pool.on_change())
-        task = loop.create_task(self._asked(ids))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._run(self._asked(ids))
 
-    async def _asked(self, ids: Sequence[Id]) -> None:
+    async def _asked(self, ids: Sequence[Id], begins: float | None = None) -> None:
+        """Take over whose the right is. It is asked for ahead where it `begins` (monotonic) later."""
         try:
-            answer = await self._request(self._replica.link, ids)
+            answer = await self._request(self._replica.link, ids, ahead=begins is not None)
         except (AwayError, RefusedError):
+            if begins is not None:
+                return
             self._unanswered.update(dict.fromkeys(ids, _steady()))  # as if it had never come
             self._release(ids)
             return
@@ -104,17 +150,18 @@ class Probes:
             self._unanswered.pop(each, None)
         match answer:
             case [b"yours"]:
-                self._rights |= {each: Right(_steady()) for each in ids}
+                self._rights |= {each: Right(begins or _steady()) for each in ids}
                 self._release(ids)
             case [b"theirs", int(left)]:
                 self._leave_to_others(ids, left / 1000)
-            case [b"cooling", field, text]:
+            case [b"cooling", field, text] if begins is None:
                 self._cools(ids, {field: text})
 
-    async def _request(self, link: Link, ids: Sequence[Id]) -> list[Any]:
+    async def _request(self, link: Link, ids: Sequence[Id], *, ahead: bool = False) -> list[Any]:
         fields = [field_of(each) for each in ids]
         keys = ["cooldowns", "news", *map(_key, fields)]
-        arguments = [self.kind, self._replica.id, int(LEASE * 1000), *fields]
+        milliseconds = [int(LEASE * 1000), int(2000 * AHEAD[0]) if ahead else 0]
+        arguments = [self.kind, self._replica.id, *milliseconds, *fields]
         return list(await link.script("probe", keys, arguments, read=_answer))
 
     def _release(self, ids: Sequence[Id]) -> None:
@@ -206,6 +253,8 @@ class Probes:
         self._runtime.probes = None
         for task in self._tasks:
             task.cancel()
+        for timer in self._ahead.values():
+            timer.cancel()
 
 
 def _answer(answer: list[Any]) -> list[Any]:

@@ -42,10 +42,10 @@ def namespace() -> str:
 # --- The scripts
 
 
-def ask(redis: Redis, who: str, *fields: str, lease: int = 3000) -> Any:
+def ask(redis: Redis, who: str, *fields: str, lease: int = 3000, ahead: int = 0) -> Any:
     keys = ["cooldowns", "news", *(f"probe:{field}" for field in fields)]
     text = script_text("probe")[0]
-    return redis.eval(text, len(keys), *keys, "probes", who, lease, *fields)
+    return redis.eval(text, len(keys), *keys, "probes", who, lease, ahead, *fields)
 
 
 def end(redis: Redis, who: str, *fields: str) -> Any:
@@ -78,8 +78,15 @@ def test_nobody_probes_what_cools_again(redis: Redis) -> None:
     cooling(redis, "f", 5)
     answer, field, state = ask(redis, "a", "f")
     assert (answer, field, state) == (b"cooling", b"f", redis.hget("cooldowns", "f"))
+    assert ask(redis, "a", "f", ahead=4900)[0] == b"cooling"
     cooling(redis, "f", -0.5)
     assert ask(redis, "a", "f") == [b"yours"]
+
+
+def test_the_right_may_be_had_a_little_ahead(redis: Redis) -> None:
+    cooling(redis, "f", 0.3)
+    assert ask(redis, "a", "f", ahead=400) == [b"yours"]
+    assert ask(redis, "b", "f", ahead=400)[0] == b"theirs"
 
 
 def test_the_right_ends_by_itself(redis: Redis) -> None:

@@ -1,10 +1,11 @@
 -- Gives one replica the right to probe an account that has cooled down, or prolongs it; all of the scopes or none.
 -- KEYS: cooldowns (hash, see cooldowns.lua), channel of news, then a key for each cooldown
--- ARGV: kind of the news, id of the replica, milliseconds of the right, then the cooldowns
+-- ARGV: kind of the news, id of the replica, milliseconds of the right, milliseconds that a cooldown may still last,
+-- then the cooldowns
 -- Returns: {'yours'}; {'cooling', cooldown, its state in msgpack}; or {'theirs', milliseconds for which it is denied}
 local clock = redis.call('TIME')
 local now = clock[1] + clock[2] / 1000000
-local id, lease = ARGV[2], tonumber(ARGV[3])
+local id, lease, ahead = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]) / 1000
 
 local function ends(text)
   local last = 0
@@ -19,9 +20,9 @@ local function ends(text)
 end
 
 local is_hash = redis.call('TYPE', KEYS[1]).ok == 'hash'
-for i = 4, #ARGV do
+for i = 5, #ARGV do
   local text = is_hash and redis.call('HGET', KEYS[1], ARGV[i])
-  if text and #text <= 8192 and ends(text) > now then return {'cooling', ARGV[i], text} end
+  if text and #text <= 8192 and ends(text) > now + ahead then return {'cooling', ARGV[i], text} end
 end
 for i = 3, #KEYS do
   if redis.call('TYPE', KEYS[i]).ok == 'string' then
@@ -34,7 +35,7 @@ end
 local news = {ARGV[1], id, 'taken', lease}
 for i = 3, #KEYS do
   redis.call('SET', KEYS[i], id, 'PX', lease)
-  news[#news + 1] = ARGV[i + 1]
+  news[#news + 1] = ARGV[i + 2]
 end
 redis.call('PUBLISH', KEYS[2], cmsgpack.pack(news))
 return {'yours'}

@@ -197,6 +197,12 @@ class Pool(Choosing):
                 state.reserve(scope, until, now, asked=asked)
             self._touch(key)
 
+    def is_reserved(self, key: str, scope: str, now: float) -> bool:
+        """Return whether the probe of this scope is left to another replica now."""
+        state = self._states.get(key)
+        reserved = state.reserved.get(scope) if state else None
+        return reserved is not None and reserved.lasts(now)
+
     def release(self, key: str, scopes: Iterable[str]) -> None:
         """Let this replica probe these scopes again."""
         if state := self._states.get(key):
