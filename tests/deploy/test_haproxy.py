@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import threading
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.adapters.tls_server import make_certificate
 from tests.deploy.balancer import CONFIGURATION, GAP, Balancer, ScriptedReplica
 from tests.waiting import wait_until
 
@@ -66,6 +68,21 @@ def test_haproxy_finds_nothing_wrong(variables: dict[str, str]) -> None:
         check=False,
     )
     assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_the_example_of_tls_is_good(tmp_path: Path) -> None:
+    """The comment in the file, with a certificate."""
+    certificate = make_certificate(tmp_path)
+    text = CONFIGURATION.read_text()
+    [example] = re.findall(r"^    #   (bind .*)$", text, re.MULTILINE)
+    configuration = tmp_path / "haproxy.cfg"
+    example = example.replace("/run/secrets/balancer.pem", str(certificate))
+    configuration.write_text(re.sub(r"^    bind .*$", f"    {example}", text, flags=re.MULTILINE))
+    variables = {f"NEUROLINK_REPLICA_{n}": f"127.0.0.1:{n}" for n in (1, 2, 3)}
+    subprocess.run(
+        ["haproxy", "-c", "-q", "-dW", "-f", str(configuration)],
+        env={**os.environ, **variables}, check=True, timeout=20,
+    )  # fmt: skip
 
 
 def test_a_session_stays_with_its_replica_and_moves_when_that_goes(pool: Pool) -> None:
