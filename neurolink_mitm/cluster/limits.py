@@ -165,14 +165,14 @@ class Rates:
     async def _settle_some(self, link: Link, rates: Sequence[tuple[str, SharedRate]]) -> None:
         now = self._now()
         counts = [rate.to_settle(now) for _, rate in rates]
-        arguments: list[Any] = [link.names.news, self._replica.id]
+        arguments: list[Any] = [link.names.news, self._replica.id, _asked_at(link, now)]
         for (name, rate), count in zip(rates, counts, strict=True):
             arguments += [name, repr(rate.interval), repr(rate.most), count]
         answer = await link.script("rates", [f"rate {name}" for name, _ in rates], arguments)
-        now = self._now()
-        for (name, rate), count, ahead in zip(rates, counts, answer, strict=True):
+        now, is_counted = self._now(), answer[0] == 1
+        for (name, rate), count, ahead in zip(rates, counts, answer[1:], strict=True):
             waited = rate.wait(now)
-            rate.settled(count, float(ahead), now)
+            rate.settled(count if is_counted else 0, float(ahead), now)
             if waited or count or rate.wait(now):
                 self._tell(name, rate, now)
 
@@ -226,13 +226,15 @@ class SlotLeases:
 
     async def _renew_some(self, link: Link, leases: Sequence[Lease]) -> None:
         now = self._now()
-        arguments: list[Any] = [link.names.news, self._replica.id, LEASE]
+        arguments: list[Any] = [link.names.news, self._replica.id, _asked_at(link, now), LEASE]
         for key, slots, state in leases:
             before = slots.held
             used, wanted, waits = slots.ask_for(state.in_flight, now)
             self._tell(key, slots, before)  # what goes back is not used any more
             arguments += [key, slots.limit, used, wanted, int(waits)]
         answer = await link.script("slots", [f"slots {key}" for key, _, _ in leases], arguments)
+        if not answer:
+            return
         pairs = zip(leases, answer[::2], answer[1::2], strict=True)
         for (key, slots, state), held, waiting in pairs:
             before = slots.allowed(now)
@@ -242,6 +244,11 @@ class SlotLeases:
     def _tell(self, key: str, slots: Slots, before: int) -> None:
         if slots.held != before:
             self._accounts.pool.limits_changed(key)
+
+
+def _asked_at(link: Link, now: float) -> str:
+    """Return the time of Redis' clock; what it carries out much later, after it hung, is void."""
+    return "0" if link.offset.seconds is None else f"{link.offset.to_server(now):.6f}"
 
 
 def limit_feeds(replica: Replica, runtime: Runtime) -> list[Feed]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from neurolink_mitm.cluster.names import Names
 from neurolink_mitm.cluster.replica import Replica
 from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.cluster.members import Member
+from neurolink_mitm.core.cluster.offset import Offset
+from neurolink_mitm.core.cluster.slots import HANDOVER, LEASE
 from neurolink_mitm.core.cost.client_limits import ClientLimits
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.redact.secret import Secret
@@ -127,6 +130,7 @@ class SlowLink:
 
     def __init__(self) -> None:
         self.names = Names("nl")
+        self.offset = Offset()
         self.asked: asyncio.Queue[list[Any]] = asyncio.Queue()
         self.answers: asyncio.Queue[list[int]] = asyncio.Queue()
 
@@ -184,16 +188,16 @@ async def test_a_clients_rate_is_kept_together(server: RedisServer) -> None:
 )
 async def test_a_broken_arrival_time_is_a_limit_that_is_used_up(link: Link, stored: str) -> None:
     await link.redis.set(link.names.key("rate x"), stored)
-    answer = await link.script("rates", ["rate x"], ["news", "me", "x", "1.0", "11.0", 1])
-    assert [float(each) for each in answer] == [11.0]
+    answer = await link.script("rates", ["rate x"], ["news", "me", 0, "x", "1.0", "11.0", 1])
+    assert [float(each) for each in answer] == [1, 11.0]
 
 
 @pytest.mark.parametrize("script", ["rates", "slots"])
 async def test_a_key_of_another_type_is_replaced(link: Link, script: str) -> None:
     await link.redis.lpush(link.names.key("x"), "a", "b")
-    arguments = {"rates": ["x", "1.0", "11.0", 0], "slots": [5.0, "x", 3, 0, 1, 0]}[script]
+    arguments = {"rates": [0, "x", "1.0", "11.0", 0], "slots": [0, 5.0, "x", 3, 0, 1, 0]}[script]
     answer = await link.script(script, ["x"], ["news", "me", *arguments])
-    assert answer == {"rates": [b"11.000000"], "slots": [1, 0]}[script]
+    assert answer == {"rates": [1, b"11.000000"], "slots": [1, 0]}[script]
 
 
 @pytest.mark.parametrize(
@@ -202,30 +206,30 @@ async def test_a_key_of_another_type_is_replaced(link: Link, script: str) -> Non
 )
 async def test_an_entry_that_is_no_lease_holds_no_slots(link: Link, entry: str) -> None:
     await link.redis.hset(link.names.key("x"), "other", entry)
-    assert await link.script("slots", ["x"], ["news", "me", 5.0, "x", 3, 0, 3, 0]) == [3, 0]
+    assert await link.script("slots", ["x"], ["news", "me", 0, 5.0, "x", 3, 0, 3, 0]) == [3, 0]
 
 
 async def test_a_hash_that_others_have_filled_is_emptied(link: Link) -> None:
     filled = {f"r{n}": "1 99999999999 0" for n in range(2000)}
     await link.redis.hset(link.names.key("x"), mapping=filled)
-    assert await link.script("slots", ["x"], ["news", "me", 5.0, "x", 3, 0, 3, 0]) == [3, 0]
+    assert await link.script("slots", ["x"], ["news", "me", 0, 5.0, "x", 3, 0, 3, 0]) == [3, 0]
 
 
 async def test_slots_in_use_stay_though_others_have_them_too(link: Link) -> None:
     """A replica that was cut off comes back with its streams: they are counted."""
-    await link.script("slots", ["x"], ["news", "a", 5.0, "x", 3, 3, 3, 0])
-    assert await link.script("slots", ["x"], ["news", "b", 5.0, "x", 3, 2, 3, 0]) == [2, 0]
+    await link.script("slots", ["x"], ["news", "a", 0, 5.0, "x", 3, 3, 3, 0])
+    assert await link.script("slots", ["x"], ["news", "b", 0, 5.0, "x", 3, 2, 3, 0]) == [2, 0]
 
 
 async def test_slots_of_a_replica_that_says_nothing_are_free_again(link: Link) -> None:
-    await link.script("slots", ["x"], ["news", "a", 0.05, "x", 3, 3, 3, 0])
+    await link.script("slots", ["x"], ["news", "a", 0, 0.05, "x", 3, 3, 3, 0])
     await asyncio.sleep(0.06)
-    assert await link.script("slots", ["x"], ["news", "b", 5.0, "x", 3, 0, 3, 0]) == [3, 0]
+    assert await link.script("slots", ["x"], ["news", "b", 0, 5.0, "x", 3, 0, 3, 0]) == [3, 0]
 
 
 async def test_the_first_to_wait_is_the_first_to_get_a_slot(link: Link) -> None:
     async def ask(name: str, used: int, wanted: int, waits: int) -> list[int]:
-        arguments = ["news", name, 5.0, "x", 1, used, wanted, waits]
+        arguments = ["news", name, 0, 5.0, "x", 1, used, wanted, waits]
         answer: list[int] = await link.script("slots", ["x"], arguments)
         return answer
 
@@ -235,3 +239,36 @@ async def test_the_first_to_wait_is_the_first_to_get_a_slot(link: Link) -> None:
     assert await ask("a", 0, 1, 1) == [0, 2]  # its request has ended, and another one waits
     assert await ask("c", 0, 1, 1) == [0, 2]
     assert await ask("b", 0, 1, 1) == [1, 2]
+
+
+async def test_what_redis_carries_out_too_late_changes_nothing(link: Link) -> None:
+    """It hung, and the replica has asked again meanwhile."""
+    late = time.time() - 5
+    arguments = ["news", "me", late, "x", "1.0", "11.0", 1]
+    assert await link.script("rates", ["rate x"], arguments) == [0, b"0.000000"]
+    assert await link.script("slots", ["x"], ["news", "me", late, 5.0, "x", 3, 0, 3, 0]) == []
+
+
+async def test_a_request_waits_a_moment_for_the_idle_slot_of_another_replica(
+    server: RedisServer,
+) -> None:
+    """One slot for three: whichever replica is asked, the request is served, one after the other."""
+    async with three(server, max_concurrent=1) as members:
+        for member in members * 2:
+            now = member.runtime.clock.now()
+            choice = member.runtime.pool.choose(ASKED, now, waits=True)
+            if choice.account is None:
+                assert choice.wait_until is not None
+                assert 0 < choice.wait_until - now <= HANDOVER
+            async with asyncio.timeout(5):
+                while (sent_at := member.send()) is None:  # noqa: ASYNC110
+                    await asyncio.sleep(0.002)
+            member.end(sent_at)
+
+
+async def test_nobody_waits_for_a_slot_while_redis_is_away(server: RedisServer) -> None:
+    async with three(server, max_concurrent=1) as members:
+        runtime = members[0].runtime
+        runtime.pool.began(runtime.pool.accounts[0].key, ASKED, runtime.clock.now())
+        later = runtime.clock.now() + LEASE
+        assert runtime.pool.choose(ASKED, later, waits=True).wait_until is None

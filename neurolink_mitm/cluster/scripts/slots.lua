@@ -1,12 +1,13 @@
 -- Renews the lease of a replica on slots of accounts, with as many as are free of those it wants.
 -- KEYS: one hash an account: id of a replica -> "slots, end of the lease, waiting since (0: not)", as text
--- ARGV: channel, id of the replica, seconds of a lease; of each account: name, limit, slots in use, slots wanted,
+-- ARGV: channel, id of the replica, when it asked (seconds of this server's clock; 0: unknown), seconds of a lease; of each account: name, limit, slots in use, slots wanted,
 --       1 if a request waits for one
--- Returns: of each account how many slots the replica has, and how many others wait
+-- Returns: nothing if it is too late: the replica has given up, and asks again; else of each account how many slots the replica has, and how many others wait
 local MOST = 1000  -- replicas
 local clock = redis.call('TIME')
 local now = clock[1] + clock[2] / 1000000
-local id, lease = ARGV[2], tonumber(ARGV[3])
+local id, asked, lease = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+if asked > 0 and math.abs(now - asked) > 0.6 then return {} end
 
 local function entry(text)  -- nil for what is none of ours
   local slots, ends, since = text:match('^(%d+) (%d+%.?%d*) (%d+%.?%d*)$')
@@ -48,7 +49,7 @@ end
 
 local answer, news = {}, {'slots', id}
 for n, key in ipairs(KEYS) do
-  local at = 5 * n - 1
+  local at = 5 * n
   local slots, waiting, is_news = renew(
     key, tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), ARGV[at + 4] == '1')
   table.insert(answer, slots)

@@ -79,9 +79,11 @@ class SharedLimits:
             moments.append(self.slots.leased_at + LEASE - MARGIN)
         return min((moment for moment in moments if moment >= now), default=math.inf)
 
-    def ask_for_more(self, account: Account, in_flight: int, now: float) -> None:
+    def ask_for_more(self, account: Account, in_flight: int, now: float) -> float | None:
         if self.slots and in_flight >= self.slots.allowed(now):
             self.slots.ask(now)
+            return self.slots.handed_over_by(now)
+        return None
 
     @staticmethod
     def _no_slot(slots: Slots, now: float) -> str:

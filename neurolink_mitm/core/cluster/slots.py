@@ -16,6 +16,8 @@ MARGIN = 0.5
 """Seconds by which a replica counts its lease shorter."""
 WANTED = 1.5
 """Seconds for which a request that found no slot counts as waiting for one."""
+HANDOVER = 0.05
+"""Seconds in which an idle slot of another replica is here, if there is one."""
 SETTLE = 0.2
 """Seconds that the slot of a waiting request is kept for it."""
 
@@ -35,6 +37,8 @@ class Slots:
     """When a request last found no slot, and none has come since."""
     granted_at: float = -math.inf
     """When a request that waited last got a slot."""
+    asked_at: float = -math.inf
+    """When the first of the requests that wait found no slot."""
     contended: bool = False
     """Whether another replica waits for slots."""
 
@@ -66,6 +70,7 @@ class Slots:
         return self.held, max(wanted, self.held), waits
 
     def began(self, in_flight: int) -> None:
+        self.granted_at = -math.inf  # it is used
         if in_flight >= self.held:
             self.on_change()
 
@@ -86,7 +91,13 @@ class Slots:
         first = not 0 <= now - self.wanted_at < WANTED
         self.wanted_at = now
         if first:
+            self.asked_at = now
             self.on_change()
+
+    def handed_over_by(self, now: float) -> float | None:
+        """Return until when it is worth waiting for a slot that another replica does not use; None if it is not."""
+        until = self.asked_at + HANDOVER
+        return until if self.is_leased(now) and self.asked_at <= now < until else None
 
     def leased(self, held: int, in_flight: int, at: float, *, contended: bool) -> None:
         """Take over what a lease that was asked for `at` has brought."""

@@ -101,14 +101,15 @@ class Choosing(Eligibility):
     def preview(self, requirements: Requirements, now: float) -> Choice:
         """Return what `choose` would, with the reasons of all ineligible accounts, and change nothing."""
         # a copy is enough: a turn changes no credits, but makes new ones
-        choice = self._choose(requirements, now, (), copy.copy(self._strategy), waits=True)
+        choice = self._choice(requirements, now, (), copy.copy(self._strategy), waits=True)
         return replace(choice, ineligible=self.ineligible(requirements, now), others=0)
 
     def next_after(
         self, account: Account, requirements: Requirements, now: float
     ) -> Account | None:
         """Return the account that would be asked if `account` failed now, and change nothing."""
-        return self._choose(requirements, now, (account.key,), copy.copy(self._strategy)).account
+        strategy = copy.copy(self._strategy)
+        return self._choice(requirements, now, (account.key,), strategy, waits=False).account
 
     def foresee(
         self, requirements: Requirements, now: float, tried: Collection[str] = ()
@@ -147,22 +148,27 @@ class Choosing(Eligibility):
         waits: bool = False,
     ) -> Choice:
         choice = self._choice(requirements, now, tried, strategy, waits=waits)
-        for key in tuple(self.short):
-            self._ask_for_more(key, choice.account, requirements, now)
+        for key in self.short.difference(tried) if self.short else ():
+            until = self._ask_for_more(key, choice.account, requirements, now)
+            if waits and until is not None and not choice.account and choice.wait_until is None:
+                return replace(choice, wait_until=until, waits_for=f"a slot of {key}")
         return choice
 
     def _ask_for_more(
         self, key: str, chosen: Account | None, requirements: Requirements, now: float
-    ) -> None:
-        """Have the account `key`, which is short of slots, get one if the request would have used it."""
-        account, state = self._targets.get(key), self._states.get(key)
-        if account not in self.accounts or state is None:
-            return
+    ) -> float | None:
+        """Have the account `key`, which is short of slots, get one if the request would have used it.
+
+        Return until when that is worth waiting for.
+        """
+        account, state, of = self._targets.get(key), self._states.get(key), requirements
+        if account is None or state is None or not account.is_anthropic:
+            return None
         if chosen and self._after(account, chosen, now):
-            return
-        of = requirements
-        if state.suits(account, of.model, of.claude_code, now, of.endpoint):
-            state.limits.ask_for_more(account, state.in_flight, now)
+            return None
+        if not state.suits(account, of.model, of.claude_code, now, of.endpoint):
+            return None
+        return state.limits.ask_for_more(account, state.in_flight, now)
 
     def _after(self, account: Account, chosen: Account, now: float) -> bool:
         """Return whether the strategy has `account` after `chosen`."""
@@ -170,7 +176,8 @@ class Choosing(Eligibility):
         ranks = [self._strategy.verdict(candidate, now).rank or () for candidate in candidates]
         if ranks[0] != ranks[1] or self.strategy == "round-robin":
             return ranks[0] > ranks[1]
-        return self.accounts.index(account) > self.accounts.index(chosen)
+        keys = (account.key, chosen.key)
+        return next(each.key for each in self.accounts if each.key in keys) == chosen.key
 
     def _choice(
         self,

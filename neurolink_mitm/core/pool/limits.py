@@ -40,8 +40,8 @@ class Limits(Protocol):
     def changes_at(self, now: float) -> float:
         """Return the next time at which time alone may change what `busy` returns."""
 
-    def ask_for_more(self, account: Account, in_flight: int, now: float) -> None:
-        """Note that a request would have used `account`, which is busy."""
+    def ask_for_more(self, account: Account, in_flight: int, now: float) -> float | None:
+        """Note that a request would have used `account`, which is busy. Return until when that is worth waiting for."""
 
 
 @dataclass(slots=True)
@@ -71,8 +71,8 @@ class OwnLimits:
     def changes_at(self, now: float) -> float:
         return self.bucket.next_token_at if self.bucket and self.bucket.tokens < 1 else math.inf
 
-    def ask_for_more(self, account: Account, in_flight: int, now: float) -> None:
-        """Nobody else has any."""
+    def ask_for_more(self, account: Account, in_flight: int, now: float) -> float | None:
+        return None  # nobody else has any
 
 
 def over_rate(rate: int) -> str:
