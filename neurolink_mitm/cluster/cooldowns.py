@@ -43,7 +43,8 @@ NEAR = 0.002
 OF_ANOTHER_CLOCK = 0.9
 """Seconds by which the beginning of a cooldown may be off that was measured before a restart, or before a clock was
 set. It is less than a cooldown lasts."""
-LONGEST_WORDS = 500
+LONGEST_WORDS = 200
+"""Characters of a reason, and of a replica's name, in Redis."""
 SEEN_BY = ", seen by "
 
 T = TypeVar("T")
@@ -127,7 +128,7 @@ class Cooldowns:
             until=to_server(cooldown.until),
             whole=cooldown.whole,
             resets_at=to_server(cooldown.resets_at) if cooldown.resets_at else 0.0,
-            reason=cooldown.reason.partition(SEEN_BY)[0][:LONGEST_WORDS],
+            reason=redact(cooldown.reason.partition(SEEN_BY)[0])[:LONGEST_WORDS],
             by=self._name,
         )
 

@@ -15,6 +15,7 @@ from redis import Redis
 
 from neurolink_mitm.cluster.link import script_text
 from neurolink_mitm.core.cluster.cooldowns import NOTHING, State, Window, merged
+from neurolink_mitm.core.pool.cooldown import Cooldown
 from tests.cluster.pools import WORK, PoolReplica, pool_replicas, until
 from tests.cluster.redis_server import RedisServer
 
@@ -183,6 +184,23 @@ async def test_a_limit_that_one_replica_meets_is_known_to_all(
         assert (theirs.level, theirs.reason) == (1, "rate limit (429), seen by a")
         assert theirs.until == pytest.approx(ours.until, abs=0.02)
         assert b.file.kept_cooldowns[WORK].scopes["*"] == theirs
+
+
+async def test_reasons_are_masked_and_short(
+    server: RedisServer, namespace: str, redis: Redis
+) -> None:
+    """Another provider's reason is its own words."""
+    secret = "sk-ant-api03-" + "x" * 40
+    async with pool_replicas(server, namespace) as (a, b):
+        reason = f"bad key {secret} " + "\U0001f600" * 500
+        now = a.now()
+        a.pool.take_cooldowns(WORK, {"*": Cooldown(1, now, now + 30, reason)}, now)
+        a.hand_on()
+        await until(b.cools)
+        stored = redis.hgetall(a.replica.link.names.key("cooldowns"))
+        assert secret.encode() not in b"".join(stored.values())
+        assert b.cooldown().reason.startswith("bad key ")
+        assert len(b.cooldown().reason) < 250
 
 
 async def test_the_level_rises_once_though_replicas_meet_the_limit_together(
