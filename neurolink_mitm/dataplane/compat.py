@@ -63,6 +63,7 @@ CONTRACTS: Mapping[str, str] = {
     "addons.proxyserver.Proxyserver.setup_servers": "test_a_plain_script_streams_and_fails_over",
     "http.MessageData.__post_init__": "test_messages_are_made_without_a_check_of_their_types",
     "master.Master.load_flow": "test_loaded_flows_stay_as_they_are_and_are_replayed_through_the_pool",
+    "proxy.server.ConnectionHandler.handle_client": "test_streams_on_a_connection_that_stays_open",
     "proxy.server.ConnectionHandler.handle_hook": "test_a_hook_may_refuse_a_new_connection",
     "proxy.server.ConnectionHandler.server_event": "test_events_in_the_middle_of_others_come_after_them",
     "proxy.server.ConnectionHandler.timeout_watchdog": _SEATS,

@@ -74,7 +74,8 @@ def wait_for_end(pid: int, started: float, drain: float) -> None:
         if not waiting and waited > 1:
             waiting = True
             click.echo(
-                f"waiting for streams under way to finish, at most {drain:g} s (timeouts.drain) …",
+                f"waiting for streams under way to finish, at most {drain:g} s (timeouts.drain),"
+                " and for a balancer that asks /ready to notice …",
                 err=True,
             )
         time.sleep(0.05)
