@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 from neurolink_mitm.core.pool.persisted import PersistedState
@@ -15,12 +16,21 @@ class SharedStateStore:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._inner = runtime.state_store
+        self._loop = asyncio.get_running_loop()
         self.on_cooldowns: list[Callable[[], object]] = []
         self.on_quotas: list[Callable[[], object]] = []
         runtime.state_store = self
 
     def cooldowns(self, by_account: Mapping[str, PersistedState]) -> None:
         self._inner.cooldowns(by_account)
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:  # a thread has noticed that the clock was set
+            self._loop.call_soon_threadsafe(self._tell)
+        else:
+            self._tell()
+
+    def _tell(self) -> None:
         for callback in self.on_cooldowns:
             callback()
 

@@ -186,6 +186,18 @@ async def test_a_limit_that_one_replica_meets_is_known_to_all(
         assert b.file.kept_cooldowns[WORK].scopes["*"] == theirs
 
 
+async def test_a_thread_may_notice_that_the_clock_was_set(
+    server: RedisServer, namespace: str
+) -> None:
+    async with pool_replicas(server, namespace) as (a, b):
+        now = a.now()
+        a.pool.take_cooldowns(WORK, {"*": Cooldown(1, now, now + 30, "a limit")}, now)
+        await asyncio.to_thread(a.runtime.state_store.cooldowns, a.pool.cooldowns())
+        began = time.monotonic()
+        await until(b.cools)
+        assert time.monotonic() - began < 0.5
+
+
 async def test_reasons_are_masked_and_short(
     server: RedisServer, namespace: str, redis: Redis
 ) -> None:
