@@ -6,8 +6,9 @@ So a session has a home for each family of models: one that is limited for Opus 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from functools import lru_cache
+
+import msgspec
 
 from neurolink_mitm.core.pool.families import family_of
 from neurolink_mitm.core.pool.selection import SelectionStrategy
@@ -31,8 +32,7 @@ def group_of(model: str | None) -> str:
     return family_of(model) or (model or "")[:LONGEST_NAME]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, gc=False):  # of 10^5, none has to be looked at for garbage
     """Where a session is: its `home`, and the account that served it `last`, at `used_at`."""
 
     home: str
