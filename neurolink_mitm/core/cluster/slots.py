@@ -16,7 +16,7 @@ MARGIN = 0.5
 """Seconds by which a replica counts its lease shorter."""
 WANTED = 1.5
 """Seconds for which a request that found no slot counts as waiting for one."""
-HANDOVER = 0.05
+HANDOVER = 0.1
 """Seconds in which an idle slot of another replica is here, if there is one."""
 SETTLE = 0.2
 """Seconds that the slot of a waiting request is kept for it."""
@@ -63,7 +63,7 @@ class Slots:
         waits = 0 <= now - self.wanted_at < WANTED
         wanted = min(self.limit, max(in_flight + max(1, self.limit // 10), self.share))
         if self.contended and not 0 <= now - self.granted_at < SETTLE:
-            wanted = in_flight
+            wanted = in_flight + waits
         if not self.is_leased(now):
             return in_flight, max(wanted, in_flight), waits
         self.held = max(in_flight, min(self.held, wanted))

@@ -155,3 +155,10 @@ def test_an_absurd_answer_stays_within_the_limit(held: int) -> None:
     slots = Slots(3, lambda: 2, lambda: None)
     slots.leased(held, 0, NOW, contended=False)
     assert 0 <= slots.allowed(NOW) <= 3
+
+
+def test_a_replica_that_waits_asks_for_a_slot_though_others_wait_too() -> None:
+    slots = Slots(1, lambda: 2, lambda: None)
+    slots.leased(0, 0, NOW, contended=True)
+    slots.ask(NOW)
+    assert slots.ask_for(0, NOW) == (0, 1, True)
