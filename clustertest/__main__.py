@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 import traceback
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from subprocess import SubprocessError
 
@@ -29,8 +29,11 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
     help="The scenarios to run, by their numbers; default: all.",
 )
 @click.option("--short", is_flag=True, help="Smaller and shorter, and lenient with times.")
+@click.option(
+    "--sessions", type=click.IntRange(1), help=f"Of scenario 9; default: {FULL.sessions}."
+)
 @click.option("--json", "path", type=_FILE, default=_JSON, help="Result file.")
-def main(only: str, short: bool, path: Path) -> None:
+def main(only: str, short: bool, sessions: int | None, path: Path) -> None:
     """Run three replicas behind HAProxy, with Redis, and count at the upstream what they promise together.
 
     Example: python -m clustertest --only 1,5
@@ -39,6 +42,8 @@ def main(only: str, short: bool, path: Path) -> None:
     numbers = {int(n) for n in only.split(",") if n} or set(SCENARIOS)
     if unknown := numbers - set(SCENARIOS):
         raise click.BadParameter(f"no scenario {', '.join(map(str, sorted(unknown)))}")
+    scale = SHORT if short else FULL
+    scale = replace(scale, sessions=sessions or scale.sessions)
     console = make_console()
     found: dict[int, list[Figure]] = {}
     for number in sorted(numbers):
@@ -46,7 +51,7 @@ def main(only: str, short: bool, path: Path) -> None:
         click.echo(f"{number}. {title} …", err=True)
         began = time.monotonic()
         try:
-            found[number] = asyncio.run(run(SHORT if short else FULL))
+            found[number] = asyncio.run(run(scale))
         except (StartError, OSError, LookupError, ValueError, SubprocessError) as error:
             found[number] = [Figure("the scenario", _words(error), "runs to its end", False)]
         except KeyboardInterrupt:
