@@ -239,7 +239,9 @@ class Cooldowns:
             await self._push(link)
 
     async def _push(self, link: Link) -> None:
-        self.changed()
+        if self._offset.seconds is None:
+            return
+        self._look()  # and wakes nobody: while Redis is away, that would go round and round
         while batch := list(self._unwritten)[:BATCH]:
             self._unwritten.difference_update(batch)
             try:

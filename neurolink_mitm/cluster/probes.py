@@ -65,8 +65,8 @@ class Probes:
         self._requested_at = -math.inf
         """When the last request was given an account; monotonic."""
         cooldowns.on_cooldown = self._plan
-        store.on_cooldowns.append(self._check)
-        store.on_quotas.append(self._check)
+        store.on_cooldowns.append(self._changed)
+        store.on_quotas.append(self._changed)
         runtime.probes = self
 
     def denied_until(self, key: str, requirements: Requirements, now: float) -> float | None:
@@ -200,6 +200,12 @@ class Probes:
 
     # What becomes of a right
 
+    def _changed(self) -> None:
+        """Have rights given back that have served their purpose."""
+        self._check()
+        if self._ended:
+            self._replica.wake(self.kind)
+
     def _check(self) -> None:
         """Note which rights have served their purpose."""
         if not self._rights:
@@ -212,9 +218,7 @@ class Probes:
                 del self._rights[each]
                 self._ended.add(each)
             elif not self._is_probing(each):
-                asyncio.get_running_loop().call_later(limit, self._check)
-        if self._ended:
-            self._replica.wake(self.kind)
+                asyncio.get_running_loop().call_later(limit, self._changed)
 
     def _is_probing(self, cooldown: Id) -> bool:
         return cooldown.scope in self._runtime.pool.probing(cooldown.account)

@@ -290,6 +290,27 @@ async def test_what_happened_without_redis_is_put_together_when_it_is_back(
         assert (a.cools(), b.cools()) == (False, False)
 
 
+async def test_while_redis_is_away_the_event_loop_goes_on(
+    server: RedisServer, namespace: str
+) -> None:
+    """What can't be written is not tried again and again: the breaker's refusal takes no turn of the loop."""
+    async with pool_replicas(server, namespace) as (a, b):
+        a.limited(wait=1)
+        await until(b.has_cooled)
+        server.kill()
+        for _ in range(8):  # opens the breaker
+            a.limited(key="anthropic:home", wait=1)
+            await asyncio.sleep(0.05)
+        worst = 0.0
+        for _ in range(100):
+            began = time.monotonic()
+            await asyncio.sleep(0.005)
+            worst = max(worst, time.monotonic() - began)
+            a.hand_on()
+        server.start()
+        assert worst < 0.2
+
+
 async def test_a_replica_that_starts_again_with_an_old_file_brings_nothing_back(
     server: RedisServer, namespace: str
 ) -> None:
