@@ -19,6 +19,7 @@ from neurolink_mitm.cluster.link import Link
 from neurolink_mitm.cluster.names import Names
 from neurolink_mitm.cluster.replica import Replica
 from neurolink_mitm.core.auth.client_keys import ClientKey
+from neurolink_mitm.core.cluster.account_limits import SharedLimits
 from neurolink_mitm.core.cluster.members import Member
 from neurolink_mitm.core.cluster.offset import Offset
 from neurolink_mitm.core.cluster.slots import HANDOVER, LEASE
@@ -272,3 +273,17 @@ async def test_nobody_waits_for_a_slot_while_redis_is_away(server: RedisServer) 
         runtime.pool.began(runtime.pool.accounts[0].key, ASKED, runtime.clock.now())
         later = runtime.clock.now() + LEASE
         assert runtime.pool.choose(ASKED, later, waits=True).wait_until is None
+
+
+async def test_a_held_request_asks_for_a_slot_again_and_again(server: RedisServer) -> None:
+    async with three(server, max_concurrent=1) as members:
+        pool, now = members[0].runtime.pool, members[0].runtime.clock.now()
+        [account] = pool.accounts
+        pool.began(account.key, ASKED, now)
+        pool.foresee(ASKED, now)
+        limits = pool.account_state(account.key).limits
+        assert isinstance(limits, SharedLimits)
+        assert limits.slots
+        limits.slots.wanted_at = -1.0
+        pool.foresee(ASKED, now, (account.key,))
+        assert limits.slots.wanted_at == now

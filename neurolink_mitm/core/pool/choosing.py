@@ -148,9 +148,11 @@ class Choosing(Eligibility):
         waits: bool = False,
     ) -> Choice:
         choice = self._choice(requirements, now, tried, strategy, waits=waits)
-        for key in self.short.difference(tried) if self.short else ():
+        for key in tuple(self.short):  # a held request has `tried` those that it waits for
             until = self._ask_for_more(key, choice.account, requirements, now)
-            if waits and until is not None and not choice.account and choice.wait_until is None:
+            if key in tried or choice.account or choice.wait_until is not None:
+                continue
+            if waits and until is not None:
                 return replace(choice, wait_until=until, waits_for=f"a slot of {key}")
         return choice
 
