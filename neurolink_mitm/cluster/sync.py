@@ -29,6 +29,7 @@ from neurolink_mitm.core.cluster.merge import (
     Synced,
     decide,
     in_step,
+    spent_by,
 )
 from neurolink_mitm.core.cluster.offset import Offset
 from neurolink_mitm.core.json_errors import UNREADABLE
@@ -58,6 +59,8 @@ class _Sealed(msgspec.Struct, array_like=True):
 class _Plain(msgspec.Struct, array_like=True):
     changed_at: float
     content: bytes | None
+    spent: tuple[str, ...] = ()
+    """Digests of the tokens before those of `content`."""
 
 
 @dataclass
@@ -275,7 +278,9 @@ class Sync:
                 synced = self._ledger.load().get(kind.name, {}).get(name)
                 generations = [each.generation for each in (remote, synced) if each]
                 at = self._offset.to_server(time.time())
-                decision = Decision(content, max(generations, default=0) + 1, at, push=True)
+                generation = max(generations, default=0) + 1
+                spent = spent_by(content, remote, synced)
+                decision = Decision(content, generation, at, push=True, spent=spent)
                 if not self._push(kind, name, before, decision):
                     raise AwayError("another replica was quicker")
             except (RefusedError, OSError, OtherKeyError) as e:
@@ -283,7 +288,9 @@ class Sync:
 
     def _push(self, kind: Kind, name: str, before: bytes | None, decision: Decision) -> bool:
         place = (kind.name, name, decision.generation)
-        plain = msgspec.msgpack.encode(_Plain(decision.changed_at, decision.content))
+        plain = msgspec.msgpack.encode(
+            _Plain(decision.changed_at, decision.content, decision.spent)
+        )
         sealed = self._sealer.seal(place, plain, hidden=kind.hidden)
         entry = msgspec.msgpack.encode(_Sealed(1, decision.generation, sealed))
         if len(entry) > LONGEST_ENTRY:
@@ -327,7 +334,7 @@ class Sync:
         )
         if plain.content is not None:
             kind.check(name, plain.content)
-        return Remote(entry.generation, plain.changed_at, plain.content)
+        return Remote(entry.generation, plain.changed_at, plain.content, plain.spent)
 
     def _changed_at(self, kind: Kind) -> float:
         """Return when the kind's file was written, by Redis' clock."""

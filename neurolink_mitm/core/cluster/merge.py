@@ -22,6 +22,9 @@ MOST_GENERATIONS = 2**53
 OLDER = 3600.0
 """Seconds by which a token ends earlier that was there before a refresh."""
 
+MOST_SPENT = 8
+"""Tokens before the present ones that are remembered."""
+
 Content = bytes | None
 
 
@@ -38,6 +41,8 @@ class Synced:
     """Digest of its tokens."""
     changed_at: float = 0.0
     """When that was made, by Redis' clock."""
+    spent: tuple[str, ...] = ()
+    """Digests of the tokens that refreshes have replaced, the last first. Times can't tell: a clock may be wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ class Remote:
     changed_at: float
     """Seconds since the epoch by Redis' clock."""
     content: Content
+    spent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,7 @@ class Decision:
     """Write it to the home."""
     push: bool = False
     """Write it to Redis."""
+    spent: tuple[str, ...] = ()
 
 
 Newer = Callable[[Content, Remote, Synced | None, float], Content]
@@ -75,16 +82,24 @@ def decide(
     local: Content, remote: Remote | None, synced: Synced | None, changed_at: float, newer: Newer
 ) -> Decision | None:
     """Return what to do; None if there never was such an entry. `changed_at` is by Redis' clock."""
+    decision = _decided(local, remote, synced, changed_at, newer)
+    return decision and replace(decision, spent=spent_by(decision.content, remote, synced))
+
+
+def _decided(
+    local: Content, remote: Remote | None, synced: Synced | None, changed_at: float, newer: Newer
+) -> Decision | None:
     here = local is not None if synced is None else digest(local) != synced.digest
     if remote is None or (synced and remote.generation < synced.generation):
         return _written_back(local, synced, changed_at, here=here)
     theirs = Decision(remote.content, remote.generation, remote.changed_at)
     if local == remote.content:
         return theirs
-    if not here and not _goes_back(local, remote.content):
+    if not here and not _went_back(local, remote, synced):
         return replace(theirs, pull=True)
     ours = Decision(local, remote.generation + 1, changed_at, push=True)
-    if synced and (remote.generation, digest(remote.content)) == (synced.generation, synced.digest):
+    common = synced and (synced.generation, synced.digest)
+    if common == (remote.generation, digest(remote.content)) and not _is_spent(local, remote):
         return ours
     merged = newer(local, remote, synced, changed_at)
     if merged == remote.content:
@@ -102,6 +117,22 @@ def _written_back(
     return Decision(local, synced.generation + here, at, push=True)
 
 
+def spent_by(content: Content, remote: Remote | None, synced: Synced | None) -> tuple[str, ...]:
+    """Return the digests of the tokens that those of `content` have come after, by refreshes."""
+    tokens = tokens_of(content)
+    if not tokens:
+        return ()
+    if remote and tokens == tokens_of(remote.content):
+        return remote.spent
+    return _spent_here(tokens, synced) if synced else ()
+
+
+def _spent_here(tokens: str, synced: Synced) -> tuple[str, ...]:
+    refreshed = tokens != synced.tokens != ""
+    spent = (synced.tokens, *synced.spent) if refreshed else synced.spent
+    return tuple(each for each in spent if each != tokens)[:MOST_SPENT]
+
+
 def in_step(decision: Decision) -> Synced:
     """Return the common state after `decision`."""
     content = decision.content
@@ -111,6 +142,7 @@ def in_step(decision: Decision) -> Synced:
         login_of(content),
         tokens_of(content),
         decision.changed_at,
+        decision.spent,
     )
 
 
@@ -146,7 +178,8 @@ def newest_login(
 
     1. A new login wins over anything that became of the one before it; of two, the later.
     2. A removal wins over refreshes and marks.
-    3. Of two refreshes, the one whose token lasts longer: the other's refresh token is spent. So of one, where it is an
+    3. Tokens win over those that they have come after.
+       Of two refreshes, the one whose token lasts longer: the other's refresh token is spent. So of one, where it is an
        hour and more: Redis was filled by a home that has missed refreshes.
     4. A mark that its owner has made stays; counted failures belong to the tokens they were made with.
     """
@@ -161,7 +194,10 @@ def newest_login(
     if local is None or theirs is None:
         return None
     refreshed_here, refreshed_there = (tokens_of(each) != synced.tokens for each in (local, theirs))
-    if (
+    came_after = _comes_after(local, remote, synced)
+    if came_after is not None:
+        ours_last = came_after
+    elif (
         _goes_back(local, theirs)
         or _goes_back(theirs, local)
         or (refreshed_here and refreshed_there)
@@ -179,8 +215,31 @@ def _first_contact(local: Content, remote: Remote) -> Content:
     theirs = remote.content
     if theirs is None:
         return local if _number(local, "lastAccessed") / 1000 > remote.changed_at else None
+    if _is_spent(local, remote):
+        return theirs
     ours, others = ((_ends(each), _number(each, "lastAccessed")) for each in (local, theirs))
     return local if tokens_of(local) != tokens_of(theirs) and ours > others else theirs
+
+
+def _comes_after(local: Content, remote: Remote, synced: Synced | None) -> bool | None:
+    """Return whether the tokens here have come after those in Redis; None where that is not known."""
+    if _is_spent(local, remote):
+        return False
+    spent = _spent_here(tokens_of(local), synced) if synced else ()
+    return True if tokens_of(remote.content) in spent else None
+
+
+def _is_spent(local: Content, remote: Remote) -> bool:
+    """Return whether the tokens here were replaced by a refresh elsewhere: a file was put back, say."""
+    return tokens_of(local) in remote.spent
+
+
+def _went_back(local: Content, remote: Remote, synced: Synced | None) -> bool:
+    """Return whether Redis has older tokens of the same login than this home, which has changed nothing."""
+    if login_of(local) != login_of(remote.content):
+        return False
+    came_after = _comes_after(local, remote, synced)
+    return _goes_back(local, remote.content) if came_after is None else came_after
 
 
 def _goes_back(before: Content, after: Content) -> bool:

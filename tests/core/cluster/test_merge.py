@@ -159,7 +159,7 @@ class World:
         if done.pull:
             home.content = done.content
         if done.push:
-            self.redis = Remote(done.generation, done.changed_at, done.content)
+            self.redis = Remote(done.generation, done.changed_at, done.content, done.spent)
         home.common = in_step(done)
 
     def settle(self) -> None:
@@ -196,22 +196,26 @@ def test_all_homes_come_to_have_the_same(rule: Newer, actions: list[tuple[str, i
     assert {home.content for home in world.homes} == {before}, "an empty Redis changes nothing"
 
 
-@given(
-    st.lists(
-        st.tuples(st.sampled_from(["refresh", "step", "lose"]), st.integers(0, 2)), max_size=14
-    )
+REFRESH = st.tuples(
+    st.sampled_from(["refresh", "step", "lose"]), st.integers(0, 2), st.integers(0, 200)
 )
-def test_no_refresh_is_lost(actions: list[tuple[str, int]]) -> None:
-    """Whatever is lost of Redis: a home refreshes after all have written back, and hands over at once."""
-    world, last = World(newest_login), entry(ends=1)
+
+
+@given(st.lists(REFRESH, max_size=14))
+def test_no_refresh_is_lost(actions: list[tuple[str, int, int]]) -> None:
+    """Whatever is lost of Redis, and whenever tokens end by the clock of who refreshes, which may be days off.
+
+    A home refreshes after all have written back, and hands over at once.
+    """
+    world, last = World(newest_login), entry(ends=100)
     world.homes[0].content = last
     world.settle()
-    for number, (action, at) in enumerate(actions):
+    for number, (action, at, ends) in enumerate(actions):
         home = world.homes[at]
         if action == "refresh":
             world.settle()
             assert home.content == last
-            last = home.content = entry(token=f"t{number}", ends=number + 2)
+            last = home.content = entry(token=f"t{number}", ends=ends)
             world.step(home)
         elif action == "step":
             world.step(home)
@@ -219,3 +223,14 @@ def test_no_refresh_is_lost(actions: list[tuple[str, int]]) -> None:
             world.redis = None
     world.settle()
     assert {home.content for home in world.homes} == {last}
+
+
+def test_tokens_of_a_file_that_was_put_back_are_spent() -> None:
+    world, home = World(newest_login), Home(entry(token="1"))
+    world.step(home)
+    home.content = refreshed = entry(token="2", ends=1)
+    world.step(home)
+    for back in (home, Home()):
+        back.content = entry(token="1")
+        world.step(back)
+        assert back.content == refreshed
