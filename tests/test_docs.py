@@ -212,6 +212,7 @@ def test_what_the_doctor_finds_is_explained() -> None:
         (source / f"{name}.py").read_text()
         for name in (
             "doctor/diagnostics",
+            "doctor/cluster_state",
             "doctor/request_path",
             "doctor/stale_state",
             "core/status/event_loop",

@@ -174,9 +174,11 @@ def _check_text(path: Path, inputs: Inputs) -> str:
     warnings = [f"warning: {line}" for line in inputs.warnings]
     pool = f"{counted(len(inputs.accounts), 'account')}, {inputs.strategy}"
     accounts = [f"  {n}. {_described(a)}" for n, a in enumerate(inputs.accounts, 1)]
+    cluster = inputs.config.cluster
+    replica = [f"a replica of the cluster {cluster.namespace}"] if cluster else []
     tools = who_serves_other_tools(inputs)
     return "\n".join(
-        (f"{path} {verdict}", *warnings, pool + ":" * bool(accounts), *accounts, tools)
+        (f"{path} {verdict}", *warnings, *replica, pool + ":" * bool(accounts), *accounts, tools)
     )
 
 

@@ -17,6 +17,8 @@ from aiohappyeyeballs import start_connection
 from redis.asyncio import Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from neurolink_mitm.core.redact.secret import Secret
@@ -100,6 +102,8 @@ class BoundedConnection(Connection):
             await self.disconnect(nowait=True)
             if isinstance(e, TimeoutError):
                 raise RedisTimeoutError("not connected in time") from None
+            if isinstance(e, ResponseError):  # to SELECT: a database that is not there
+                raise RedisConnectionError(str(e)) from None
             raise
 
     async def _connect(self) -> None:

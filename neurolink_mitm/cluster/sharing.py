@@ -29,7 +29,7 @@ GAP = 2.5
 class Sharing:
     """Brings one home in step, on a thread of its own."""
 
-    kind = "entries"
+    kind = "logins"
 
     def __init__(self, sync: Sync, paths: Sequence[Path], closed: Callable[[], None]) -> None:
         """`closed` is called once the proxy is by itself again."""

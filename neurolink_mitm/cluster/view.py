@@ -98,15 +98,22 @@ class View:
             link.names.namespace,
             replica.id,
             state,
-            replica.members,
+            self._members(),
             link.offset.to_ours,
             self._counted.rows(),
         )
         return {**report, "replica": self.name}
 
+    def _members(self) -> Mapping[str, Member]:
+        """Return the replicas, this one also where Redis has never said so."""
+        replica = self._replica
+        if replica.id in replica.members:
+            return replica.members
+        return {**replica.members, replica.id: self._described.describe(replica)}
+
     def gauges(self, now: float) -> Mapping[str, float]:
         replica = self._replica
-        link, members = replica.link, replica.members
+        link, members = replica.link, self._members()
         skew, read_at = link.offset.seconds, replica.read_at
         values = {
             "proxy_cluster_replicas": float(len(members)),

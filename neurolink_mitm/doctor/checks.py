@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from neurolink_mitm.adapters.certificate import CertificateError, read_certificate
+from neurolink_mitm.adapters.cluster_key import ClusterKeyError, key_path, read_cluster_key
 from neurolink_mitm.adapters.files import read
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.network import Network, bundle_of, read_network
@@ -20,6 +22,7 @@ from neurolink_mitm.adapters.pause_file import PauseFileError, read_pauses
 from neurolink_mitm.adapters.probe import probe_upstream
 from neurolink_mitm.adapters.provider_needs import unfit_providers
 from neurolink_mitm.adapters.state_file import ProxyState, StateFile, process_start
+from neurolink_mitm.adapters.system import missing_for_cluster
 from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
 from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError, settings_path
 from neurolink_mitm.config import file as config_file
@@ -28,6 +31,7 @@ from neurolink_mitm.core.auth.loopback import is_loopback
 from neurolink_mitm.core.pool.accounts import Account, build_pool, with_pauses
 from neurolink_mitm.core.providers.destinations import asked_providers, entries
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.cluster import Cluster
 from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.status.listening import exposure
@@ -94,6 +98,8 @@ def run_probes(context: ProbeContext) -> ProbeResults:
         "the service": lambda: service_state(context.environ),
         **{name: _upstream_probe(*route, contents.network) for name, route in routes.items()},
     }
+    if cluster := contents.config.cluster:
+        jobs["the cluster"] = lambda: _cluster(cluster, contents.network)
     if routes:
         url, proxy_url = next(iter(routes.values()))
         jobs["the clock"] = lambda: context.skew(url, contents.network, proxy_url)
@@ -115,6 +121,7 @@ def run_probes(context: ProbeContext) -> ProbeResults:
         other_tools=_other_tools(contents, context.now),
         notices=_notices(contents),
         service=done.get("the service"),
+        cluster=_reported_cluster(done),
         disk_free=disk_free(home),
         leftovers=tuple(leftovers(home)) if home else (),
         unchecked=unchecked,
@@ -130,9 +137,10 @@ def read_home(context: ProbeContext) -> HomeContents:
     path = context.config or context.home.config
     network, network_faults = _network(config, path, environ)
     tls_faults, tls_warnings = _certificate(config, path, context.now)
+    cluster_faults = _cluster_faults(config, path, context.home)
     configuration = replace(
         configuration,
-        faults=(*faults, *configuration.faults, *network_faults, *tls_faults),
+        faults=(*faults, *configuration.faults, *network_faults, *tls_faults, *cluster_faults),
         warnings=(*warnings, *configuration.warnings, *network.warnings, *tls_warnings),
     )
     contents = HomeContents(config, configuration, environ=environ, network=network)
@@ -179,6 +187,19 @@ def _network(config: Config, path: Path, environ: Environ) -> tuple[Network, tup
         return read_network(environ, bundle_of(config, path.parent)), ()
     except ConfigError as e:
         return read_network(environ), e.faults
+
+
+def _cluster_faults(config: Config, path: Path, home: Home) -> tuple[str, ...]:
+    """Return what a start would refuse: packages that are missing, or the key."""
+    if config.cluster is None:
+        return ()
+    if missing := missing_for_cluster():
+        return (f"cluster: {missing}",)
+    try:
+        read_cluster_key(key_path(config.cluster, path, home))
+    except ClusterKeyError as e:
+        return (f"cluster.key-file: {e}",)
+    return ()
 
 
 def _certificate(config: Config, path: Path, now: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -313,6 +334,22 @@ def _upstream_probe(
     url: str, proxy_url: str | None, network: Network
 ) -> Callable[[], UpstreamProbe]:
     return lambda: probe_upstream(url, network, proxy_url)
+
+
+def _cluster(settings: Cluster, network: Network) -> Mapping[str, object] | None:
+    """Ask Redis who is there; None where its client is not installed."""
+    if missing_for_cluster():
+        return None
+    from neurolink_mitm.cluster.onlooker import look
+
+    return asyncio.run(look(settings, lambda: network.context))
+
+
+def _reported_cluster(done: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return what the running proxy says of its cluster, else what Redis has said."""
+    proxy: ProxyProbe | None = done.get("the proxy")
+    reported = proxy.status.get("cluster") if proxy and proxy.status else None
+    return reported or done.get("the cluster")
 
 
 def _skew(done: Mapping[str, Any]) -> float | None:

@@ -38,6 +38,7 @@ from neurolink_mitm.core.status.versions import (
     fits_mitmproxy,
     fits_python,
 )
+from neurolink_mitm.doctor.cluster_state import diagnose_cluster
 from neurolink_mitm.doctor.request_path import diagnose_request_path
 
 OTHERS = 0o077
@@ -63,6 +64,7 @@ def diagnose(results: ProbeResults) -> tuple[Diagnostic, ...]:
         *_clock(results),
         *_service(results.service),
         *_guard(results.proxy),
+        *diagnose_cluster(results.cluster),
         *_loop(results.proxy),
         *diagnose_request_path(results),
         *_unchecked(results),

@@ -11,6 +11,7 @@ import pexpect
 import pytest
 from click.testing import CliRunner, Result
 
+from neurolink_mitm.adapters.cluster_key import make_cluster_key
 from neurolink_mitm.cli import main
 from tests.cli.logins import environment
 
@@ -56,6 +57,12 @@ def test_a_good_one_and_its_pool(file: Path) -> None:
         0,
         f"{file} is good\n1 account, fill-first:\n  1. ci (API key, configuration)\n{TOOLS}\n",
     )
+
+
+def test_a_replica_is_told_as_such(file: Path) -> None:
+    make_cluster_key(file.parent / "cluster.key")
+    file.write_text(f"{file.read_text()}cluster: {{url: 'redis://127.0.0.1:1/0', namespace: eu}}\n")
+    assert "\na replica of the cluster eu\n" in config("check").stdout
 
 
 def test_the_same_for_programs(file: Path) -> None:

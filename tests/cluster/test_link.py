@@ -221,6 +221,14 @@ async def test_a_name_that_is_not_known_is_away() -> None:
     await link.close()
 
 
+async def test_a_database_that_is_not_there_is_away() -> None:
+    async with bad_server(answering(b"-ERR DB index is out of range\r\n")) as url:
+        link = Link(Secret(url.reveal().removesuffix("/0") + "/99"), "nl")
+        assert "DB index is out of range" in await refused(link)
+        assert link.breaker.reason
+        await link.close()
+
+
 async def test_tls_is_not_spoken_in_clear() -> None:
     """A server that does not answer TLS gets no byte of the login."""
     received = bytearray()

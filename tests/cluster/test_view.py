@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 import time
 from pathlib import Path
@@ -45,6 +46,21 @@ def test_without_a_cluster_there_is_no_report_and_no_redis(tmp_path: Path) -> No
     assert proxy.runtime.cluster is None
     assert status.report(proxy.runtime, 0.0)["cluster"] is None
     assert {name for name in sys.modules if name.startswith("neurolink_mitm.cluster.")} == loaded
+
+
+async def test_a_replica_that_has_never_reached_redis_shows_itself(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"redis://127.0.0.1:{taken.getsockname()[1]}/0"
+    alone = prepared(tmp_path, f"cluster: {{url: '{url}'}}\n", NEUROLINK_REPLICA="eu-1")
+    await switch(alone).start()
+    try:
+        report = await reported(alone, 1)
+        assert report["redis"]["state"] == "away"
+        assert [(each["name"], each["self"]) for each in report["replicas"]] == [("eu-1", True)]
+        assert alone.runtime.cluster
+        assert alone.runtime.cluster.gauges(time.time())["proxy_cluster_replicas"] == 1
+    finally:
+        await switch(alone).stop()
 
 
 async def reported(proxy: Prepared, replicas: int) -> Any:

@@ -238,6 +238,15 @@ def test_authorities_that_can_not_be_read_are_told(place: Home) -> None:
     assert results.config.warnings == ("REQUESTS_CA_BUNDLE: /no/such.pem is not there: left out",)
 
 
+def test_a_cluster_without_key_and_redis_is_told(place: Home) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    write(place.config, f"version: 1\ncluster: {{url: 'redis://127.0.0.1:{port}/0'}}\n")
+    findings = {each.id: each for each in diagnose(run_probes(unreached(place)))}
+    assert "cluster.key is missing" in findings["config-fault"].text
+    assert "redis-cli" in findings["cluster-away"].fix
+
+
 def test_what_hangs_is_left_out(place: Home) -> None:
     def hangs(*asked: object) -> float | None:
         with socket.create_server(("127.0.0.1", 0)) as never:

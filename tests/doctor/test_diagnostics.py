@@ -76,6 +76,18 @@ def test_all_is_well() -> None:
 
 
 REFUSED = {"provider": "a", "model": "b", "lastError": "does not know this model (name another): b"}
+
+
+def cluster(**changes: Any) -> dict[str, Any]:
+    """The part of `/status` on a cluster of two."""
+    redis = {"state": "connected", "lagMs": 0.9, "error": None, "clockSkew": 0.0, "failing": []}
+    replicas = [
+        {"id": "1", "name": "eu-1", "self": True, "differs": []},
+        {"id": "2", "name": "eu-2", "self": False, "differs": changes.pop("differs", [])},
+    ]
+    return {"cluster": {"namespace": "nl", "redis": redis | changes, "replicas": replicas}}
+
+
 CASES: list[tuple[str, str, Mapping[str, Any]]] = [
     ("python-unsupported", "fail", {"python": (3, 10, 9)}),
     ("mitmproxy-missing", "fail", {"mitmproxy": None}),
@@ -93,6 +105,10 @@ CASES: list[tuple[str, str, Mapping[str, Any]]] = [
     ("config-fault", "fail", {"config": ConfigProbe("/x", True, ("weight: wrong",))}),
     ("config-warning", "warn", {"config": ConfigProbe("/x", True, (), ("a key in plain",))}),
     ("config-rejected", "warn", {"proxy": running(config={"errors": ["weight: wrong"]})}),
+    ("cluster-away", "warn", cluster(state="away", error="NOAUTH Authentication required.")),
+    ("cluster-not-shared", "warn", cluster(failing=[{"kind": "rates", "reason": "NOPERM"}])),
+    ("cluster-clock", "warn", cluster(clockSkew=-300.0)),
+    ("cluster-differs", "warn", cluster(differs=["accounts"])),
     ("accounts-none", "fail", {"accounts": ()}),
     (
         "accounts-sandbox",
@@ -337,3 +353,33 @@ def test_nothing_is_known() -> None:
     """Of a home that could not be looked at, that much is said."""
     bare = ProbeResults(now=NOW, python=(3, 13, 0), mitmproxy="12.2.3", home=None)
     assert [each.id for each in troubles(bare)] == ["home-unset"]
+
+
+@pytest.mark.parametrize(
+    ("error", "fix"),
+    [
+        ("WRONGPASS invalid username-password pair", "password in cluster.url"),
+        ("ERR DB index is out of range", "number at the end"),
+        ("READONLY You can't write against a read only replica.", "the primary"),
+        ("OOM command not allowed", "make room"),
+        ("certificate verify failed", "network.ca-bundle"),
+        ('Protocol error, got "H" as reply type byte', "another program"),
+        ("Error 111 connecting to 127.0.0.1:6379.", "redis-cli"),
+        ("no answer in time", "redis-cli"),
+    ],
+)  # fmt: skip
+def test_what_to_do_about_a_redis_that_is_away(error: str, fix: str) -> None:
+    [finding] = troubles(results(**cluster(state="away", error=error)))
+    assert error in finding.text
+    assert fix in finding.fix
+
+
+def test_a_refusal_of_all_is_why_redis_is_away() -> None:
+    refused = [{"kind": "members", "reason": "NOPERM no rights"}]
+    [finding] = troubles(results(**cluster(state="away", failing=refused)))
+    assert "NOPERM no rights" in finding.text
+
+
+def test_a_cluster_that_is_well() -> None:
+    [finding] = [each for each in diagnose(results(**cluster())) if each.id == "cluster"]
+    assert finding.text == "one of 2 replicas of the cluster nl; Redis answers in 0.9 ms"

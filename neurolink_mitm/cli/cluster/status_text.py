@@ -42,7 +42,9 @@ def cluster_lines(report: Report | None, now: float) -> Iterator[Text]:
         return
     replicas = report.get("replicas") or ()
     names = ", ".join(_name(each) for each in replicas)
-    yield Text(f"cluster: {counted(len(replicas), 'replica')}: {names or 'none seen yet'}")
+    requests = counted((report.get("stats") or {}).get("totalRequests") or 0, "request")
+    count = counted(len(replicas), "replica")
+    yield Text(f"cluster: {count}: {names or 'none seen yet'}; {requests} in all")
     redis = report.get("redis") or {}
     if redis.get("state") != "connected":
         yield _redis_line(redis, now)

@@ -31,6 +31,7 @@ from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail, fail_by_configurati
 from neurolink_mitm.cli.ui.running import choose
 from neurolink_mitm.cli.ui.terminal import counted, program
 from neurolink_mitm.core.auth.credentials import account_type
+from neurolink_mitm.core.cluster.report import place_of
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.providers import destinations
@@ -225,6 +226,9 @@ def _head(runtime: Runtime, info: StartInfo) -> Iterator[str]:
         yield "it is used from the next request on; or set ANTHROPIC_API_KEY, and start again"
     if info.missed:
         yield f"Note: {info.missed}"
+    if runtime.cluster:
+        place = place_of(runtime.cluster.report())
+        yield f"This is {place}: `{info.program} cluster status` shows all"
     if runtime.dashboard and runtime.dashboard.url:
         yield f"Dashboard: run `{info.program} dashboard`, which opens {runtime.dashboard.url}"
     if info.web_url:

@@ -63,7 +63,14 @@ def status_view(report: Report, now: float, detail: Detail = Detail()) -> Render
         *_accounts(accounts, now, detail),
         *in_flight_line(report, now),
         *(in_flight_table(report, now, detail.requests) if detail.requests else ()),
-        *(() if detail.brief else (*_other_providers(report), *_spend(report.get("spend")))),
+        *(
+            ()
+            if detail.brief
+            else (
+                *_other_providers(report),
+                *_spend(report.get("spend"), everywhere=bool(report.get("cluster"))),
+            )
+        ),
         *(_errors(accounts) if detail.errors else ()),
     )
 
@@ -219,10 +226,12 @@ def _translator(translator: Report) -> Text:
     return text.append(f" ({details})") if details else text
 
 
-def _spend(spend: Report | None) -> Iterable[Text]:
+def _spend(spend: Report | None, *, everywhere: bool) -> Iterable[Text]:
+    """Yield what was spent; `everywhere`: by all replicas, since midnight UTC."""
     if not spend or not (_cents(spend) or spend.get("capUsd") or _never(spend)):
         return
     text = f"pay-per-use: ${spend.get('todayUsd') or 0:.2f} today"
+    text += " (UTC) by all replicas" * everywhere
     if spend.get("capUsd") is not None:
         text += f" of ${spend['capUsd']:.2f}, ${spend.get('leftUsd') or 0:.2f} left"
     if _never(spend):

@@ -25,5 +25,5 @@ else
 end
 local clock = redis.call('TIME')
 redis.call('SET', KEYS[2], clock[1] .. '.' .. clock[2] .. '/' .. ARGV[5])
-redis.call('PUBLISH', ARGV[4], cmsgpack.pack({'entries', ARGV[5], ARGV[6]}))
+redis.call('PUBLISH', ARGV[4], cmsgpack.pack({'logins', ARGV[5], ARGV[6]}))
 return 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from neurolink_mitm.core.cluster.members import Member, differences, total
 from neurolink_mitm.core.logs.rows import iso
@@ -59,6 +60,13 @@ def cluster_report(
         ],
         "stats": {**total(list(members.values())), "accounts": accounts},
     }
+
+
+def place_of(report: Mapping[str, Any]) -> str:
+    """Return in words that the replica of `report` is one of several, or the only one."""
+    count = len(report["replicas"])
+    own = f"one of {count} replicas" if count > 1 else "the only replica"
+    return f"{own} of the cluster {report['namespace']}"
 
 
 def _redis(redis: RedisState) -> Row:

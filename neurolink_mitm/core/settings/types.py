@@ -209,7 +209,7 @@ def _redis_url(value: Any) -> Secret:
     if parts.scheme not in ("redis", "rediss") or not re.fullmatch(r"(?:/[0-9]{0,4})?", parts.path):
         raise ValueError(_REDIS)
     if parts.query or parts.fragment:
-        raise ValueError("must be a URL without a query or fragment")
+        raise ValueError(f"must be a URL without a query or fragment; {_ENCODED}")
     return Secret(text)
 
 
@@ -235,7 +235,8 @@ def _fingerprint(text: str) -> str:
     return digits
 
 
-_REDIS = "must be a redis:// or rediss:// URL, such as redis://:password@redis.example:6379/0"
+_ENCODED = "in a password, / is written %2F, ? %3F, # %23, % %25"
+_REDIS = f"must be a redis:// or rediss:// URL, such as redis://:password@redis.example:6379/0; {_ENCODED}"
 PositiveNumber = Annotated[
     float, _numeric("a number > 0", _number, lambda n: n > 0, exclusiveMinimum=0)
 ]

@@ -130,6 +130,8 @@ class ProbeResults:
     """Who serves tools that speak OpenAI's API."""
     notices: NoticesProbe | None = None
     service: ServiceProbe | None = None
+    cluster: Mapping[str, Any] | None = None
+    """The part of `/status` on the cluster; None where the proxy is by itself."""
     disk_free: int | None = None
     """Bytes on the disk of logs and state."""
     leftovers: tuple[str, ...] = ()

@@ -59,11 +59,11 @@ def test_a_silent_replica_is_shown_as_such() -> None:
 
 def test_the_line_of_other_commands() -> None:
     assert lines(report()) == [
-        "cluster: 3 replicas: eu-1 (this one), eu-2, eu-3",
+        "cluster: 3 replicas: eu-1 (this one), eu-2, eu-3; 60 requests in all",
         "eu-3 differs: version 0.9",
     ]
     assert lines(report(redis=AWAY))[1].startswith("Redis: away for 2 min")
-    assert lines(report(members={})) == ["cluster: 0 replicas: none seen yet"]
+    assert lines(report(members={})) == ["cluster: 0 replicas: none seen yet; 0 requests in all"]
     assert lines(None) == []
 
 
@@ -102,4 +102,6 @@ def test_a_replica_that_says_nothing_of_itself() -> None:
 
 def test_a_phase_is_in_the_line() -> None:
     draining = {"id-1": Member("eu-1", phase="draining", seen_at=NOW)}
-    assert lines(report(members=draining))[0] == "cluster: 1 replica: eu-1 (this one, draining)"
+    assert lines(report(members=draining))[0] == (
+        "cluster: 1 replica: eu-1 (this one, draining); 0 requests in all"
+    )

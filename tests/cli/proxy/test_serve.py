@@ -24,7 +24,7 @@ from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.cli.conftest import Running
 from tests.cli.processes import MESSAGE, Program, Shell, port_of
-from tests.fakes import make_account, make_other, make_runtime
+from tests.fakes import FakeCluster, make_account, make_other, make_runtime
 from tests.waiting import LIMIT, wait_until
 
 
@@ -64,6 +64,12 @@ def test_the_address_is_one_that_can_be_asked(host: str, url: str) -> None:
 def test_accounts_are_counted(count: int, words: str) -> None:
     accounts = [make_account(str(n)) for n in range(count)]
     assert f"(fill-first, {words})" in greeting(*accounts).splitlines()[0]
+
+
+def test_a_replica_says_what_it_is_part_of() -> None:
+    said = greeting(make_account(), cluster=FakeCluster())
+    assert "\nThis is one of 3 replicas of the cluster nl: `neurolink cluster status`" in said
+    assert "replica" not in greeting(make_account())
 
 
 def test_the_strategy_is_that_of_the_pool() -> None:

@@ -18,7 +18,7 @@ from neurolink_mitm.core.pool.windows import Window
 from neurolink_mitm.core.status import status
 from neurolink_mitm.core.status.diagnostic import warn
 from neurolink_mitm.core.status.event_loop import Lag, Stall
-from tests.fakes import NOW, make_account, make_runtime
+from tests.fakes import NOW, FakeCluster, make_account, make_runtime
 
 
 def a_report(*accounts: Account, uptime: float = 42.0, **changes: Any) -> dict[str, Any]:
@@ -315,6 +315,13 @@ FALLBACK = {"provider": "openai", "model": "gpt-5", "usable": True, "reason": No
             "pay-per-use: $1.50 today of $20.00, $18.50 left",
         ),
         (
+            {
+                "spend": {"todayUsd": 1.5, "capUsd": None, "leftUsd": None},
+                "cluster": FakeCluster().report(),
+            },
+            "pay-per-use: $1.50 today (UTC) by all replicas",
+        ),
+        (
             {"spend": {"todayUsd": 0, "capUsd": None, "leftUsd": None, "payPerUse": "never"}},
             "pay-per-use: $0.00 today; not allowed by the configuration",
         ),
@@ -322,7 +329,7 @@ FALLBACK = {"provider": "openai", "model": "gpt-5", "usable": True, "reason": No
         ({"clockSkew": -3600}, "clock: 3600 s behind upstream's"),
     ],
     ids=["fallback", "fallback-no-key", "fallback-cooling", "translator", "translator-failed",
-         "spend", "spend-never", "clock-ahead", "clock-behind"],
+         "spend", "spend-in-a-cluster", "spend-never", "clock-ahead", "clock-behind"],
 )  # fmt: skip
 def test_what_newer_proxies_tell(added: Mapping[str, Any], line: str) -> None:
     assert line in shown(a_report(make_account()) | added).splitlines()
