@@ -9,7 +9,7 @@ import socket
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 from typing import TYPE_CHECKING
 
 from neurolink_mitm.adapters.cluster_key import key_path, read_cluster_key
@@ -25,8 +25,8 @@ from neurolink_mitm.ports import Runtime
 
 if TYPE_CHECKING:
     from neurolink_mitm.cluster.feed import Feed
+    from neurolink_mitm.cluster.home.sharing import Sharing
     from neurolink_mitm.cluster.replica import Replica
-    from neurolink_mitm.cluster.sharing import Sharing
 
 NAME = "NEUROLINK_REPLICA"
 """The variable that names this replica; without it, it is called by host name and port."""
@@ -95,10 +95,10 @@ class ClusterSwitch:
 
     async def _make(self, wanted: Wanted) -> Replica:
         naming = await run_in_thread(partial(_prepare, wanted, self._sources))
-        from neurolink_mitm.cluster.link import Link
+        from neurolink_mitm.cluster.pool.sessions import Sessions
+        from neurolink_mitm.cluster.pool.tallies import CountedByAll
+        from neurolink_mitm.cluster.redis.link import Link
         from neurolink_mitm.cluster.replica import Replica
-        from neurolink_mitm.cluster.sessions import Sessions
-        from neurolink_mitm.cluster.tallies import CountedByAll
         from neurolink_mitm.cluster.view import Described, View
 
         runtime, settings, network = self._runtime, wanted.settings, wanted.network
@@ -121,11 +121,11 @@ def _prepare(wanted: Wanted, sources: Sources) -> bytes:
     Return the key of sessions' names: who reads Redis can't guess which sessions there are.
     """
     package = import_module("neurolink_mitm.cluster")
-    for module in iter_modules(package.__path__, "neurolink_mitm.cluster."):
+    for module in walk_packages(package.__path__, "neurolink_mitm.cluster."):
         import_module(module.name)
     if wanted.network:
         _ = wanted.network.context
-    from neurolink_mitm.cluster.seal import Sealer
+    from neurolink_mitm.cluster.home.seal import Sealer
 
     settings = wanted.settings
     key = read_cluster_key(key_path(settings, sources.config_file, sources.home))
@@ -137,8 +137,8 @@ def feeds_of(replica: Replica, runtime: Runtime, settings: Cluster, sources: Sou
 
     Modules of `cluster` are imported here, where a cluster is wanted.
     """
-    from neurolink_mitm.cluster.limits import limit_feeds
-    from neurolink_mitm.cluster.pool import pool_feeds
+    from neurolink_mitm.cluster.limits.feeds import limit_feeds
+    from neurolink_mitm.cluster.pool.feeds import pool_feeds
 
     return [
         *pool_feeds(replica, runtime),
@@ -150,34 +150,34 @@ def feeds_of(replica: Replica, runtime: Runtime, settings: Cluster, sources: Sou
 def _sharing(replica: Replica, runtime: Runtime, settings: Cluster, sources: Sources) -> Sharing:
     """Return the feed of what the home's files hold; refreshes ask the other replicas from now on."""
     from neurolink_mitm.adapters.refresh import Refresher
-    from neurolink_mitm.cluster.door import Door
-    from neurolink_mitm.cluster.shared_store import SharedStore
-    from neurolink_mitm.cluster.sharing import Sharing
-    from neurolink_mitm.cluster.step import sync_of
+    from neurolink_mitm.cluster.home.command_sync import sync_of
+    from neurolink_mitm.cluster.home.shared_store import SharedStore
+    from neurolink_mitm.cluster.home.sharing import Sharing
+    from neurolink_mitm.cluster.redis.blocking_link import BlockingLink
 
-    door = Door(replica.link, asyncio.get_running_loop())
+    link = BlockingLink(replica.link, asyncio.get_running_loop())
     # a store of its own: a running proxy takes over what it writes, as it does with any change
     sync = sync_of(
         settings, sources.config_file, sources.home, sources.open_store(),
-        sources.configured_marks, door, replica.id,
+        sources.configured_marks, link, replica.id,
     )  # fmt: skip
-    shared = SharedStore(sources.store, sync, door)
+    shared = SharedStore(sources.store, sync, link)
     if isinstance(runtime.refresher, Refresher):
         runtime.refresher.share(shared)
     return Sharing(sync, sources.paths, shared.close)
 
 
-def get_in_step(settings: Cluster, network: Network, sources: Sources) -> None:
+def sync_home(settings: Cluster, network: Network, sources: Sources) -> None:
     """Take over what other replicas have, before this one serves: logins, client keys, pauses. Blocks for a moment.
 
     Raises `ClusterKeyError`.
     """
-    from neurolink_mitm.cluster.step import step_of
+    from neurolink_mitm.cluster.home.command_sync import open_sync
 
     config, home, marks = sources.config_file, sources.home, sources.configured_marks
     context = lambda: network.context  # noqa: E731
-    with step_of(settings, config, home, sources.open_store, marks, context) as step:
-        problems, _ = step.take()
+    with open_sync(settings, config, home, sources.open_store, marks, context) as sync:
+        problems, _ = sync.run()
     for problem in problems:
         logger.warning("%s: this proxy begins by what its home holds", problem)
 

@@ -30,7 +30,7 @@ from neurolink_mitm.adapters.refresh import Refresher, oauth_client
 from neurolink_mitm.adapters.system import SystemClock, SystemRandomSource
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, open_store
 from neurolink_mitm.adapters.window_history import WindowHistory, read_history
-from neurolink_mitm.app.cluster import get_in_step, set_cluster
+from neurolink_mitm.app.cluster import set_cluster, sync_home
 from neurolink_mitm.app.doctor import set_doctor
 from neurolink_mitm.app.translator import set_translator
 from neurolink_mitm.config.apply import apply, follow
@@ -159,7 +159,7 @@ def _read(settings: Settings) -> _Read:
         sources = Sources(_source_options(settings, home), home, store)
         inputs = sources.read()
         if inputs.config.cluster and settings.accounts is None:
-            get_in_step(inputs.config.cluster, inputs.network, sources)
+            sync_home(inputs.config.cluster, inputs.network, sources)
             inputs = sources.read()
         _check_exposure(settings.host, inputs)
     return _Read(home, store, sources, inputs, warnings)

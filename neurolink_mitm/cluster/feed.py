@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from neurolink_mitm.cluster.link import Link
+from neurolink_mitm.cluster.redis.link import Link
 
 
 class Feed(Protocol):

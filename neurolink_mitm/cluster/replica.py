@@ -15,8 +15,8 @@ import msgspec
 
 from neurolink_mitm.adapters.background import Job, run_again
 from neurolink_mitm.cluster.feed import Feed
-from neurolink_mitm.cluster.link import AwayError, Link, RefusedError, text_of
-from neurolink_mitm.cluster.news import News
+from neurolink_mitm.cluster.redis.link import AwayError, Link, RefusedError, text_of
+from neurolink_mitm.cluster.redis.news import News
 from neurolink_mitm.core.cluster.members import LONGEST, MOST, Member, read_members, written
 from neurolink_mitm.core.cluster.offset import as_time
 

@@ -9,9 +9,9 @@ from functools import cache
 from importlib.metadata import version
 
 from neurolink_mitm import __version__
-from neurolink_mitm.cluster.link import Link
+from neurolink_mitm.cluster.pool.tallies import CountedByAll
+from neurolink_mitm.cluster.redis.link import Link
 from neurolink_mitm.cluster.replica import Replica
-from neurolink_mitm.cluster.tallies import CountedByAll
 from neurolink_mitm.core.cluster.digests import digests
 from neurolink_mitm.core.cluster.members import Member, differences, oldest
 from neurolink_mitm.core.cluster.report import RedisState, cluster_report

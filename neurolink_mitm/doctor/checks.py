@@ -340,7 +340,7 @@ def _cluster(settings: Cluster, network: Network) -> Mapping[str, object] | None
     """Ask Redis who is there; None where its client is not installed."""
     if missing_for_cluster():
         return None
-    from neurolink_mitm.cluster.onlooker import look
+    from neurolink_mitm.cluster.observer import look
 
     return asyncio.run(look(settings, lambda: network.context))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from neurolink_mitm.cluster.link import Link
+from neurolink_mitm.cluster.redis.link import Link
 
 LIMIT = 10.0
 """Seconds that a test waits for something."""

@@ -12,12 +12,12 @@ from pathlib import Path
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.mark_file import NOTHING, Marks
 from neurolink_mitm.adapters.token_store import TokenStore
-from neurolink_mitm.cluster.door import Door, own_door
-from neurolink_mitm.cluster.kinds import kinds_of
-from neurolink_mitm.cluster.ledger import Ledger
-from neurolink_mitm.cluster.link import AwayError, Link
-from neurolink_mitm.cluster.seal import Sealer
-from neurolink_mitm.cluster.sync import Sync
+from neurolink_mitm.cluster.home.entry_kinds import kinds_of
+from neurolink_mitm.cluster.home.seal import Sealer
+from neurolink_mitm.cluster.home.sync import Sync
+from neurolink_mitm.cluster.home.synced_file import SyncedFile
+from neurolink_mitm.cluster.redis.blocking_link import BlockingLink, link_in_thread
+from neurolink_mitm.cluster.redis.link import AwayError, Link
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.redact.secret import Secret
 
@@ -32,7 +32,7 @@ class Member:
     home: Home
     store: TokenStore
     sync: Sync
-    door: Door
+    link: BlockingLink
     configured: dict[str, object]
 
     def settle(self) -> None:
@@ -73,22 +73,22 @@ class Members:
         home = Home(self.folder / name)
         home.create()
         store = TokenStore(home)
-        link = Link(Secret(self.url), self.namespace)
-        door = self._stack.enter_context(own_door(link))
+        to_redis = Link(Secret(self.url), self.namespace)
+        link = self._stack.enter_context(link_in_thread(to_redis))
         configured: dict[str, object] = dict(NOTHING)
 
         def marks() -> Marks:
             return configured
 
         sync = Sync(
-            door,
+            link,
             Sealer(key, self.namespace),
             kinds_of(home, TokenStore(home), marks),
-            Ledger(home.cluster_synced, self.namespace),
+            SyncedFile(home.cluster_synced, self.namespace),
             name,
         )
         sync.settle_time = 0.0 if settled else sync.settle_time
-        return Member(home, store, sync, door, configured)
+        return Member(home, store, sync, link, configured)
 
     def close(self) -> None:
         self._stack.close()

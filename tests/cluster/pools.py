@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from neurolink_mitm.adapters.system import SystemClock
-from neurolink_mitm.cluster.link import Link
-from neurolink_mitm.cluster.pool import pool_feeds
+from neurolink_mitm.cluster.pool.feeds import pool_feeds
+from neurolink_mitm.cluster.redis.link import Link
 from neurolink_mitm.cluster.replica import Replica
 from neurolink_mitm.core.cluster.members import Member
 from neurolink_mitm.core.pool.accounts import Account

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from redis import Redis
 
-from neurolink_mitm.cluster.link import script_text
+from neurolink_mitm.cluster.redis.link import script_text
 from neurolink_mitm.core.cluster.cooldowns import NOTHING, State, Window, merged
 from neurolink_mitm.core.pool.cooldown import Cooldown
 from tests.cluster.pools import WORK, PoolReplica, pool_replicas, until

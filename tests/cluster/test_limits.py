@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from neurolink_mitm.adapters.system import SystemClock
-from neurolink_mitm.cluster.limits import limit_feeds
-from neurolink_mitm.cluster.link import Link
-from neurolink_mitm.cluster.names import Names
+from neurolink_mitm.cluster.limits.feeds import limit_feeds
+from neurolink_mitm.cluster.redis.link import Link
+from neurolink_mitm.cluster.redis.names import Names
 from neurolink_mitm.cluster.replica import Replica
 from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.cluster.account_limits import SharedLimits

@@ -13,8 +13,8 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from neurolink_mitm.cluster.connection import COMMAND_LIMIT, CONNECT_LIMIT, Server
-from neurolink_mitm.cluster.link import CONNECTIONS, AwayError, Link, RefusedError, text_of
+from neurolink_mitm.cluster.redis.connection import COMMAND_LIMIT, CONNECT_LIMIT, Server
+from neurolink_mitm.cluster.redis.link import CONNECTIONS, AwayError, Link, RefusedError, text_of
 from neurolink_mitm.core.cluster import breaker
 from neurolink_mitm.core.cluster.breaker import MOST_ERRORS, Breaker, State
 from neurolink_mitm.core.redact.secret import Secret

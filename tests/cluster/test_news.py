@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from neurolink_mitm.cluster import news as module
-from neurolink_mitm.cluster.connection import BoundedConnection
-from neurolink_mitm.cluster.link import Link
-from neurolink_mitm.cluster.news import News
+from neurolink_mitm.cluster.redis import news as module
+from neurolink_mitm.cluster.redis.connection import BoundedConnection
+from neurolink_mitm.cluster.redis.link import Link
+from neurolink_mitm.cluster.redis.news import News
 from neurolink_mitm.core.redact.secret import Secret
 from tests.cluster.bad_server import answering, bad_server
 from tests.cluster.feeds import until

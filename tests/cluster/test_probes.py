@@ -12,8 +12,8 @@ import msgspec
 import pytest
 from redis import Redis
 
-from neurolink_mitm.cluster.link import script_text
-from neurolink_mitm.cluster.probes import LEASE, WAIT
+from neurolink_mitm.cluster.pool.probes import LEASE, WAIT
+from neurolink_mitm.cluster.redis.link import script_text
 from tests.cluster.pools import ASKED, WORK, PoolReplica, pool_replicas, until
 from tests.cluster.redis_server import RedisServer
 from tests.fakes import make_account

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from redis import Redis
 
-from neurolink_mitm.cluster.link import script_text
+from neurolink_mitm.cluster.redis.link import script_text
 from neurolink_mitm.core.pool.quota import Quota
 from tests.cluster.pools import ASKED, WORK, PoolReplica, pool_replicas, until
 from tests.cluster.redis_server import RedisServer

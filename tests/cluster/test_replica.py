@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from neurolink_mitm.cluster import replica as module
-from neurolink_mitm.cluster.link import Link, RefusedError
+from neurolink_mitm.cluster.redis.link import Link, RefusedError
 from neurolink_mitm.cluster.replica import Replica, read_tick
 from neurolink_mitm.core.cluster.breaker import State
 from neurolink_mitm.core.cluster.members import Member

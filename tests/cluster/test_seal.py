@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.cluster.seal import BrokenSealError, OtherKeyError, Sealer
+from neurolink_mitm.cluster.home.seal import BrokenSealError, OtherKeyError, Sealer
 from neurolink_mitm.core.redact.secret import Secret
 
 KEY = Secret(base64.b64encode(b"k" * 32).decode())

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.cluster import sessions as feed
-from neurolink_mitm.cluster.link import Link
+from neurolink_mitm.cluster.pool import sessions as feed
+from neurolink_mitm.cluster.pool.sessions import Sessions
+from neurolink_mitm.cluster.redis.link import Link
 from neurolink_mitm.cluster.replica import Replica
-from neurolink_mitm.cluster.sessions import Sessions
 from neurolink_mitm.core.cluster.members import Member
 from neurolink_mitm.core.cluster.sessions import SharedAffinity
 from neurolink_mitm.core.pool.affinity import LIFETIME, Session

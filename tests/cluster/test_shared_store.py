@@ -18,8 +18,8 @@ from filelock import Timeout
 from neurolink_mitm.adapters.files import locked
 from neurolink_mitm.adapters.oauth_client import OAuthClient
 from neurolink_mitm.adapters.refresh import Refresher, ReplicasAwayError
-from neurolink_mitm.cluster.shared_store import AWAY, NOT_IN_STEP, SharedStore
-from neurolink_mitm.cluster.sync import NOT_WRITTEN
+from neurolink_mitm.cluster.home.shared_store import AWAY, NOT_IN_STEP, SharedStore
+from neurolink_mitm.cluster.home.sync import NOT_WRITTEN
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.auth.oauth import Tokens, Trouble
 from neurolink_mitm.core.auth.refresh import Refreshed
@@ -103,7 +103,7 @@ class Replica:
 
     def __init__(self, member: Member, sandbox: SandboxServer) -> None:
         self.member = member
-        self.store = SharedStore(member.store, member.sync, member.door)
+        self.store = SharedStore(member.store, member.sync, member.link)
         self._sandbox = sandbox
         self.refresher = Refresher(self.store, self.client, FakeClock(), lock_limit=5)
 
@@ -182,8 +182,8 @@ def test_a_lock_that_none_of_us_has_set_does_not_last(
 async def test_a_lock_is_renewed_while_it_is_held(
     replicas: list[Replica], raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("neurolink_mitm.cluster.shared_store.LEASE", 0.3)
-    monkeypatch.setattr("neurolink_mitm.cluster.shared_store.RENEWED_EVERY", 0.05)
+    monkeypatch.setattr("neurolink_mitm.cluster.home.shared_store.LEASE", 0.3)
+    monkeypatch.setattr("neurolink_mitm.cluster.home.shared_store.RENEWED_EVERY", 0.05)
     lock = replicas[0].store.refresh_lock("a")
     await asyncio.to_thread(lock.acquire)
     await asyncio.sleep(0.6)

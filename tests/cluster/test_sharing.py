@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from neurolink_mitm.adapters.pause_file import pause, read_pauses
-from neurolink_mitm.cluster.link import Link
+from neurolink_mitm.cluster.home.sharing import Sharing
+from neurolink_mitm.cluster.redis.link import Link
 from neurolink_mitm.cluster.replica import Replica
-from neurolink_mitm.cluster.sharing import Sharing
 from neurolink_mitm.core.pool.pauses import Pause
 from neurolink_mitm.core.redact.secret import Secret
 from tests.cluster.members import Member, Members, login, members

@@ -13,9 +13,9 @@ import pytest
 
 from neurolink_mitm.adapters.cost import Spending, read_day
 from neurolink_mitm.adapters.system import SystemClock
-from neurolink_mitm.cluster.link import Link
+from neurolink_mitm.cluster.limits.spending import SharedSpending
+from neurolink_mitm.cluster.redis.link import Link
 from neurolink_mitm.cluster.replica import Replica
-from neurolink_mitm.cluster.spending import SharedSpending
 from neurolink_mitm.core.cluster.daybook import DAY
 from neurolink_mitm.core.cluster.members import Member
 from neurolink_mitm.core.cost.budget import Budget

@@ -21,9 +21,9 @@ from neurolink_mitm.adapters.client_file import (
 )
 from neurolink_mitm.adapters.mark_file import read_marks
 from neurolink_mitm.adapters.pause_file import pause, read_pauses, resume
-from neurolink_mitm.cluster.link import AwayError
-from neurolink_mitm.cluster.sync import NOT_WRITTEN
-from neurolink_mitm.cluster.sync import OTHER_KEY as OTHER_KEY_SAID
+from neurolink_mitm.cluster.home.sync import NOT_WRITTEN
+from neurolink_mitm.cluster.home.sync import OTHER_KEY as OTHER_KEY_SAID
+from neurolink_mitm.cluster.redis.link import AwayError
 from neurolink_mitm.core.auth.oauth import Tokens
 from neurolink_mitm.core.pool.pauses import Pause
 from neurolink_mitm.core.redact.secret import Secret

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from neurolink_mitm.cluster.link import Link
+from neurolink_mitm.cluster.pool.tallies import CountedByAll
+from neurolink_mitm.cluster.redis.link import Link
 from neurolink_mitm.cluster.replica import Replica
-from neurolink_mitm.cluster.tallies import CountedByAll
 from neurolink_mitm.core.cluster.members import Member
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.redact.secret import Secret

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from neurolink_mitm.adapters.network import read_network
-from neurolink_mitm.cluster.link import AwayError, Link
+from neurolink_mitm.cluster.redis.link import AwayError, Link
 from neurolink_mitm.core.redact.secret import Secret
 from tests.cluster.redis_server import RedisServer
 from tests.connect_proxy import Authority

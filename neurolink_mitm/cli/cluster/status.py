@@ -53,7 +53,7 @@ def _of_redis(path: Path | None, env_file: Path | None) -> Report:
     if config.cluster is None:
         fail(NO_CLUSTER, USAGE)
     try:
-        from neurolink_mitm.cluster.onlooker import look
+        from neurolink_mitm.cluster.observer import look
     except ImportError:
         from neurolink_mitm.adapters.system import how_to_install
 

@@ -17,7 +17,7 @@ from neurolink_mitm.cli.ui.terminal import say
 
 if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.adapters.refresh import Store
-    from neurolink_mitm.cluster.step import Step
+    from neurolink_mitm.cluster.home.command_sync import CommandSync
     from neurolink_mitm.core.settings.values import Config
 
 LARGEST = 1_000_000
@@ -26,7 +26,7 @@ MEANWHILE = (
     "; this is what this machine knows, and the other replicas hear of changes when Redis is back"
 )
 
-_step: Step | None = None
+_sync: CommandSync | None = None
 
 
 def in_step(command: click.Command) -> click.Command:
@@ -45,12 +45,12 @@ def in_step(command: click.Command) -> click.Command:
 
 def store() -> Store:
     """Return the store for refreshes: the other replicas are asked first, where there are any."""
-    return _step.store if _step else home.store()
+    return _sync.store if _sync else home.store()
 
 
 @contextmanager
 def _opened(path: Path | None) -> Iterator[None]:
-    global _step
+    global _sync
     config = home.own_configuration(path) if _names_cluster(path) else None
     if config is None or config.cluster is None:
         yield
@@ -60,14 +60,14 @@ def _opened(path: Path | None) -> Iterator[None]:
     # what the link logs is said below
     logging.getLogger("neurolink.cluster").addHandler(logging.NullHandler())
     try:
-        with _connected(config, path) as step:
-            _take(step)
-            _step = step
+        with _connected(config, path) as sync:
+            _take(sync)
+            _sync = sync
             try:
                 yield
             finally:
-                _step = None
-                _take(step, again=True)
+                _sync = None
+                _take(sync, again=True)
     except ClusterKeyError as e:
         fail(f"cluster.key-file: {e}", USAGE)
 
@@ -83,7 +83,7 @@ def _names_cluster(path: Path | None) -> bool:
 
 def _connected(config: Config, path: Path | None) -> Any:
     from neurolink_mitm.adapters.mark_file import Marks, configured_marks
-    from neurolink_mitm.cluster.step import step_of
+    from neurolink_mitm.cluster.home.command_sync import open_sync
 
     def marks() -> Marks | None:
         now = home.own_configuration(path)
@@ -92,11 +92,11 @@ def _connected(config: Config, path: Path | None) -> Any:
     assert config.cluster
     place = (path or home.home().config).absolute()
     context: Callable[[], Any] = lambda: home.network(config, path).context  # noqa: E731
-    return step_of(config.cluster, place, home.home(), home.store, marks, context)
+    return open_sync(config.cluster, place, home.home(), home.store, marks, context)
 
 
-def _take(step: Step, *, again: bool = False) -> None:
-    """Get in step; what could not be is said, but not `again`."""
-    problems, away = step.take()
+def _take(sync: CommandSync, *, again: bool = False) -> None:
+    """Get in sync; what could not be is said, but not `again`."""
+    problems, away = sync.run()
     for problem in () if again else problems:
         say(f"neurolink: {problem}{MEANWHILE if away else ''}")

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from neurolink_mitm.cli import main
-from neurolink_mitm.cluster.link import Link
+from neurolink_mitm.cluster.redis.link import Link
 from neurolink_mitm.cluster.replica import Replica
 from neurolink_mitm.core.cluster.members import Member
 from neurolink_mitm.core.redact.secret import Secret

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from neurolink_mitm.cluster.cooldowns import Cooldowns, pairs_of, sliced
-from neurolink_mitm.cluster.link import Link
+from neurolink_mitm.cluster.pool.cooldowns import Cooldowns, pairs_of, sliced
+from neurolink_mitm.cluster.pool.state_store import SharedStateStore
+from neurolink_mitm.cluster.redis.link import Link
 from neurolink_mitm.cluster.replica import Replica
-from neurolink_mitm.cluster.state_store import SharedStateStore
 from neurolink_mitm.core.cluster.quotas import bounded, newest, news_of, shifted
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.pool.quota import Quota

@@ -9,9 +9,9 @@ from typing import Any
 
 from neurolink_mitm.adapters.cost import Spending
 from neurolink_mitm.cluster.feed import Feed
-from neurolink_mitm.cluster.link import Link
+from neurolink_mitm.cluster.limits.spending import SharedSpending
+from neurolink_mitm.cluster.redis.link import Link
 from neurolink_mitm.cluster.replica import Replica
-from neurolink_mitm.cluster.spending import SharedSpending
 from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.cluster.account_limits import SharedLimits
 from neurolink_mitm.core.cluster.rates import SharedRate

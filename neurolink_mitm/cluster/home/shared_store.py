@@ -17,10 +17,10 @@ from filelock import FileLock, Timeout
 
 from neurolink_mitm.adapters.refresh import Lock, ReplicasAwayError
 from neurolink_mitm.adapters.token_store import Credentials, TokenStore, TokenStoreError
-from neurolink_mitm.cluster.door import Door
-from neurolink_mitm.cluster.kinds import Logins
-from neurolink_mitm.cluster.link import AwayError, RefusedError
-from neurolink_mitm.cluster.sync import Sync
+from neurolink_mitm.cluster.home.entry_kinds import Logins
+from neurolink_mitm.cluster.home.sync import Sync
+from neurolink_mitm.cluster.redis.blocking_link import BlockingLink
+from neurolink_mitm.cluster.redis.link import AwayError, RefusedError
 from neurolink_mitm.core.auth.credentials import PROVIDER
 from neurolink_mitm.core.auth.oauth import Tokens
 from neurolink_mitm.core.auth.token_document import TokenDocument
@@ -41,10 +41,10 @@ NOT_IN_STEP = "this home can't be brought in step with the other replicas: see t
 class SharedStore:
     """The store of one home. All methods block."""
 
-    def __init__(self, store: TokenStore, sync: Sync, door: Door) -> None:
+    def __init__(self, store: TokenStore, sync: Sync, link: BlockingLink) -> None:
         self._store = store
         self._sync = sync
-        self._door = door
+        self._link = link
         self._logins = Logins(store, ())
         self._unpushed: dict[str, bytes | None] = {}
         """The labels whose newest tokens are not in Redis yet; with the entry, where the home has no room for it."""
@@ -61,7 +61,7 @@ class SharedStore:
 
     def refresh_lock(self, label: str) -> Lock:
         own = self._store.refresh_lock(label)
-        return own if self._closed else SharedLock(label, own, self, self._sync, self._door)
+        return own if self._closed else SharedLock(label, own, self, self._sync, self._link)
 
     def replace_tokens(self, label: str, tokens: Tokens, spent: Secret | None = None) -> bool:
         """Write new tokens to the home, then to Redis. Return False if another login is there by now."""
@@ -129,13 +129,13 @@ class SharedLock:
     """The lock of one refresh: that of the home, then that of all replicas, which a thread renews."""
 
     def __init__(
-        self, label: str, own: FileLock, store: SharedStore, sync: Sync, door: Door
+        self, label: str, own: FileLock, store: SharedStore, sync: Sync, link: BlockingLink
     ) -> None:
         self._label = label
         self._own = own
         self._store = store
         self._sync = sync
-        self._door = door
+        self._link = link
         self._key = f"refresh:{hashlib.sha256(label.encode()).hexdigest()[:16]}"
         self._value = secrets.token_hex(16)
         self._released = threading.Event()
@@ -178,7 +178,7 @@ class SharedLock:
         return True
 
     def _lock(self) -> bool:
-        return bool(self._door.script("lock", [self._key], [self._value, int(LEASE * 1000)]))
+        return bool(self._link.script("lock", [self._key], [self._value, int(LEASE * 1000)]))
 
     def _keep(self) -> None:
         """Renew the lock until it is released, and while Redis does not have the new tokens."""
@@ -196,4 +196,4 @@ class SharedLock:
 
     def _unlock(self) -> None:
         with suppress(AwayError, RefusedError):
-            self._door.script("unlock", [self._key], [self._value])
+            self._link.script("unlock", [self._key], [self._value])

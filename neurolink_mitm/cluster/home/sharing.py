@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from neurolink_mitm.adapters.background import Worker
-from neurolink_mitm.cluster.link import AwayError, Link, RefusedError
-from neurolink_mitm.cluster.sync import Sync
+from neurolink_mitm.cluster.home.sync import Sync
+from neurolink_mitm.cluster.redis.link import AwayError, Link, RefusedError
 from neurolink_mitm.dataplane.threads import short_switch_interval
 
 logger = logging.getLogger("neurolink.cluster")

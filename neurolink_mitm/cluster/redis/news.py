@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from neurolink_mitm.cluster.connection import BoundedConnection
-from neurolink_mitm.cluster.link import Link, text_of
+from neurolink_mitm.cluster.redis.connection import BoundedConnection
+from neurolink_mitm.cluster.redis.link import Link, text_of
 
 logger = logging.getLogger("neurolink.cluster")
 

@@ -15,7 +15,7 @@ import msgspec
 from neurolink_mitm.adapters.background import Worker
 from neurolink_mitm.adapters.cost import MOST_USD, WRITE_INTERVAL, Day, Spending, read_day
 from neurolink_mitm.adapters.files import locked, write_atomic
-from neurolink_mitm.cluster.link import Link
+from neurolink_mitm.cluster.redis.link import Link
 from neurolink_mitm.cluster.replica import Replica
 from neurolink_mitm.core.cluster.daybook import (
     DAY,

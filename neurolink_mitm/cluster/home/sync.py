@@ -17,11 +17,11 @@ from typing import Any
 import msgspec
 
 from neurolink_mitm.adapters.token_store import TokenStoreError
-from neurolink_mitm.cluster.door import Door
-from neurolink_mitm.cluster.kinds import Changes, Kind
-from neurolink_mitm.cluster.ledger import Ledger
-from neurolink_mitm.cluster.link import AwayError, RefusedError
-from neurolink_mitm.cluster.seal import BrokenSealError, OtherKeyError, Sealer
+from neurolink_mitm.cluster.home.entry_kinds import Changes, Kind
+from neurolink_mitm.cluster.home.seal import BrokenSealError, OtherKeyError, Sealer
+from neurolink_mitm.cluster.home.synced_file import SyncedFile
+from neurolink_mitm.cluster.redis.blocking_link import BlockingLink
+from neurolink_mitm.cluster.redis.link import AwayError, RefusedError
 from neurolink_mitm.core.cluster.merge import (
     MOST_GENERATIONS,
     Decision,
@@ -77,17 +77,22 @@ class Sync:
     """Brings one home in step, in whatever thread asks for it. One process of the home at a time."""
 
     def __init__(
-        self, door: Door, sealer: Sealer, kinds: Sequence[Kind], ledger: Ledger, replica: str
+        self,
+        link: BlockingLink,
+        sealer: Sealer,
+        kinds: Sequence[Kind],
+        synced_file: SyncedFile,
+        replica: str,
     ) -> None:
         self.counter = b""
         """What Redis' counter was when this home was last in step."""
         self.problems: tuple[str, ...] = ()
         """What is not in step, and why, as of the last run."""
         self.settle_time = SETTLED
-        self._door = door
+        self._link = link
         self._sealer = sealer
         self._kinds = kinds
-        self._ledger = ledger
+        self._synced_file = synced_file
         self._replica = replica
         self._offset = Offset()
         self._busy = threading.Lock()
@@ -106,7 +111,7 @@ class Sync:
         done = False
         with self._busy:
             try:
-                with self._ledger.lock():
+                with self._synced_file.lock():
                     done = any(not self._round() for _ in range(ROUNDS))
             except (AwayError, RefusedError) as e:
                 self._answers_since = None
@@ -134,23 +139,23 @@ class Sync:
     def _round(self) -> bool:
         """Compare once. Return whether somebody else was quicker, so that it has to be done again."""
         self._noted = {}
-        ledger = self._ledger.load()
+        last = self._synced_file.load()
         again = False
         obstacles: dict[tuple[str, str], str] = {}
-        reading = self._read(ledger)
+        reading = self._read(last)
         for kind in self._kinds:
             try:
-                again |= self._bring(kind, reading, ledger, obstacles)
+                again |= self._bring(kind, reading, last, obstacles)
             except (ValueError, OSError, TokenStoreError) as e:
                 self._noted[kind.name] = f"{kind.name} are not shared: {e}"
         self._obstacles = obstacles
-        self._ledger.save(ledger)
+        self._synced_file.save(last)
         self.counter = reading.counter
         return again
 
-    def _read(self, ledger: Mapping[str, Mapping[str, Synced]]) -> _Reading:
+    def _read(self, last: Mapping[str, Mapping[str, Synced]]) -> _Reading:
         before = time.time()
-        now, since, counter, keys, *flats = self._door.script(
+        now, since, counter, keys, *flats = self._link.script(
             "entries",
             ["since", "counter", "keys", *(kind.name for kind in self._kinds)],
             [MOST_ENTRIES, MOST_BYTES, self._sealer.key_id, KEY_IN_USE],
@@ -165,14 +170,14 @@ class Sync:
                 self._noted[f"many {kind.name}"] = (
                     f"Redis holds more {kind.name} than replicas have: only those of this home are read"
                 )
-                flat = self._some(kind, ledger.get(kind.name, {}))
+                flat = self._some(kind, last.get(kind.name, {}))
             raw[kind.name] = _pairs(flat)
         reading.raw = raw
         return reading
 
     def _some(self, kind: Kind, synced: Iterable[str]) -> list[Any]:
         names = {*synced, *(kind.read() or {})}
-        flat: list[Any] = self._door.script("some_entries", [kind.name], [LONGEST_ENTRY, *names])
+        flat: list[Any] = self._link.script("some_entries", [kind.name], [LONGEST_ENTRY, *names])
         return flat
 
     def _note_contact(self, reading: _Reading) -> None:
@@ -188,10 +193,10 @@ class Sync:
         self,
         kind: Kind,
         reading: _Reading,
-        ledger: dict[str, dict[str, Synced]],
+        last: dict[str, dict[str, Synced]],
         obstacles: dict[tuple[str, str], str],
     ) -> bool:
-        local, synced = kind.read(), ledger.get(kind.name, {})
+        local, synced = kind.read(), last.get(kind.name, {})
         if local is None:  # a missing file says nothing of what was removed
             local, synced = {}, {}
         raw = reading.raw[kind.name]
@@ -211,7 +216,7 @@ class Sync:
         obstacles.update({(kind.name, name): OTHER_KEY for name in others})
         obstacles.update({(kind.name, name): NOT_WRITTEN for name in unwritten})
         left = {name: synced[name] for name in (*others, *decisions) if name in synced}
-        ledger[kind.name] = left | {name: in_step(decisions[name]) for name in done}
+        last[kind.name] = left | {name: in_step(decisions[name]) for name in done}
         return again
 
     def _remotes(
@@ -272,10 +277,10 @@ class Sync:
         with self._busy:
             try:
                 before = _pairs(
-                    self._door.script("some_entries", [kind.name], [LONGEST_ENTRY, name])
+                    self._link.script("some_entries", [kind.name], [LONGEST_ENTRY, name])
                 ).get(name)
                 remote = self._remote(kind, name, before)
-                synced = self._ledger.load().get(kind.name, {}).get(name)
+                synced = self._synced_file.load().get(kind.name, {}).get(name)
                 generations = [each.generation for each in (remote, synced) if each]
                 at = self._offset.to_server(time.time())
                 generation = max(generations, default=0) + 1
@@ -300,9 +305,9 @@ class Sync:
 
     def _put(self, kind: Kind, name: str, before: bytes | None, entry: bytes) -> bool:
         seen = "" if before is None else hashlib.sha1(before, usedforsecurity=False).hexdigest()
-        arguments: list[object] = [name, seen, entry, self._door.channel, self._replica, kind.name]
+        arguments: list[object] = [name, seen, entry, self._link.channel, self._replica, kind.name]
         arguments.append(LONGEST_ENTRY)
-        return bool(self._door.script("put_entry", [kind.name, "counter"], arguments))
+        return bool(self._link.script("put_entry", [kind.name, "counter"], arguments))
 
     def _remote(self, kind: Kind, name: str, raw: bytes | None) -> Remote | None:
         """Return what Redis has of an entry; None for what no replica has written. Raises `OtherKeyError`."""

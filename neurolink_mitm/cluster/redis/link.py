@@ -1,4 +1,4 @@
-"""The one door to Redis: bounded in every way, behind a breaker, and never waited for by a request."""
+"""The one way to Redis: bounded in every way, behind a breaker, and never waited for by a request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from redis.exceptions import (
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from neurolink_mitm.adapters.system import steady
-from neurolink_mitm.cluster.connection import (
+from neurolink_mitm.cluster.redis.connection import (
     COMMAND_LIMIT,
     CONNECT_LIMIT,
     BoundedConnection,
@@ -32,7 +32,7 @@ from neurolink_mitm.cluster.connection import (
     Server,
     connection_options,
 )
-from neurolink_mitm.cluster.names import Names
+from neurolink_mitm.cluster.redis.names import Names
 from neurolink_mitm.core.cluster.breaker import Breaker, Call
 from neurolink_mitm.core.cluster.offset import Offset
 from neurolink_mitm.core.redact.secret import Secret
@@ -212,5 +212,5 @@ def _with_code(error: Exception) -> str:
 @cache
 def script_text(name: str) -> tuple[str, str]:
     """Return a script and the digest by which Redis knows it."""
-    text = (files("neurolink_mitm.cluster") / "scripts" / f"{name}.lua").read_text("utf-8")
+    text = (files("neurolink_mitm.cluster.redis") / "scripts" / f"{name}.lua").read_text("utf-8")
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest()

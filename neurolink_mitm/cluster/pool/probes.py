@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from neurolink_mitm.cluster.cooldowns import Cooldowns, Id, field_of, id_of, states_of
-from neurolink_mitm.cluster.link import AwayError, Link, RefusedError
+from neurolink_mitm.cluster.pool.cooldowns import Cooldowns, Id, field_of, id_of, states_of
+from neurolink_mitm.cluster.pool.state_store import SharedStateStore
+from neurolink_mitm.cluster.redis.link import AwayError, Link, RefusedError
 from neurolink_mitm.cluster.replica import Replica
-from neurolink_mitm.cluster.state_store import SharedStateStore
 from neurolink_mitm.core.cluster.breaker import State as Breaker
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.cooldown import Cooldown

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from neurolink_mitm.cluster.link import Link
+from neurolink_mitm.cluster.pool.state_store import SharedStateStore
+from neurolink_mitm.cluster.redis.link import Link
 from neurolink_mitm.cluster.replica import Replica
-from neurolink_mitm.cluster.state_store import SharedStateStore
 from neurolink_mitm.core.cluster.cooldowns import (
     NOTHING,
     State,

@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from neurolink_mitm.cluster.connection import MakeContext
-from neurolink_mitm.cluster.link import AwayError, Link, RefusedError
+from neurolink_mitm.cluster.redis.connection import MakeContext
+from neurolink_mitm.cluster.redis.link import AwayError, Link, RefusedError
 from neurolink_mitm.cluster.replica import GONE, members_of
 from neurolink_mitm.cluster.view import redis_state
 from neurolink_mitm.core.cluster.members import LONGEST, MOST, Member

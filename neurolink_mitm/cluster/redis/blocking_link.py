@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from neurolink_mitm.cluster.link import AwayError, Link
+from neurolink_mitm.cluster.redis.link import AwayError, Link
 
 LIMIT = 2.0
 """Seconds for an answer: longer than the link's own limits, for a loop that is busy."""
 
 
-class Door:
+class BlockingLink:
     """Asks the link that lives on an event loop, from other threads."""
 
     def __init__(self, link: Link, loop: asyncio.AbstractEventLoop) -> None:
@@ -40,13 +40,13 @@ class Door:
 
 
 @contextmanager
-def own_door(link: Link) -> Iterator[Door]:
+def link_in_thread(link: Link) -> Iterator[BlockingLink]:
     """Give a command's link a loop in a thread of its own."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="redis", daemon=True)
     thread.start()
     try:
-        yield Door(link, loop)
+        yield BlockingLink(link, loop)
     finally:
         closing = asyncio.run_coroutine_threadsafe(link.close(), loop)
         concurrent.futures.wait([closing], LIMIT)

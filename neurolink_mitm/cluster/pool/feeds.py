@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from neurolink_mitm.cluster.cooldowns import Cooldowns
 from neurolink_mitm.cluster.feed import Feed
-from neurolink_mitm.cluster.probes import Probes
-from neurolink_mitm.cluster.quotas import Quotas
+from neurolink_mitm.cluster.pool.cooldowns import Cooldowns
+from neurolink_mitm.cluster.pool.probes import Probes
+from neurolink_mitm.cluster.pool.quotas import Quotas
+from neurolink_mitm.cluster.pool.state_store import SharedStateStore
 from neurolink_mitm.cluster.replica import Replica
-from neurolink_mitm.cluster.state_store import SharedStateStore
 from neurolink_mitm.ports import Runtime
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from neurolink_mitm.cluster.link import Link
+from neurolink_mitm.cluster.redis.link import Link
 from neurolink_mitm.cluster.replica import Replica
 from neurolink_mitm.core.cluster.members import MOST
 from neurolink_mitm.core.cluster.tallies import Tallies, read_tallies, summed, tallies_of

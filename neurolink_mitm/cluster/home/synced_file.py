@@ -21,7 +21,7 @@ class _File(msgspec.Struct):
     version: int = 1
 
 
-class Ledger:
+class SyncedFile:
     """One home's file. Its lock lets one process of the home come in step at a time."""
 
     def __init__(self, path: Path, namespace: str) -> None:
