@@ -26,6 +26,8 @@ from neurolink_mitm.ports import Runtime
 if TYPE_CHECKING:
     from neurolink_mitm.cluster.feed import Feed
     from neurolink_mitm.cluster.home.sharing import Sharing
+    from neurolink_mitm.cluster.home.sync import Sync
+    from neurolink_mitm.cluster.redis.blocking_link import BlockingLink
     from neurolink_mitm.cluster.replica import Replica
 
 NAME = "NEUROLINK_REPLICA"
@@ -97,6 +99,7 @@ class ClusterSwitch:
         naming = await run_in_thread(partial(_prepare, wanted, self._sources))
         from neurolink_mitm.cluster.pool.sessions import Sessions
         from neurolink_mitm.cluster.pool.tallies import CountedByAll
+        from neurolink_mitm.cluster.redis.blocking_link import BlockingLink
         from neurolink_mitm.cluster.redis.link import Link
         from neurolink_mitm.cluster.replica import Replica
         from neurolink_mitm.cluster.view import Described, View
@@ -107,16 +110,18 @@ class ClusterSwitch:
         name = clean(runtime.environ.get(NAME, ""))
         described = Described(runtime, name, socket.gethostname(), settings.namespace)
         replica = Replica(link, secrets.token_hex(8), described.describe)
+        blocking = BlockingLink(link, asyncio.get_running_loop())
+        sync = await run_in_thread(partial(_sync, settings, self._sources, blocking, replica.id))
         counted = CountedByAll(replica, runtime.pool)
         sessions = Sessions(replica, runtime.pool, naming)
-        feeds = feeds_of(replica, runtime, settings, self._sources)
+        feeds = [*feeds_of(replica, runtime), _sharing(runtime, sync, blocking, self._sources)]
         replica.share([*feeds, sessions, counted])
         runtime.cluster = View(described, replica, counted)
         return replica
 
 
 def _prepare(wanted: Wanted, sources: Sources) -> bytes:
-    """Do what takes long, beside requests: import redis-py and cryptography, make the context of TLS.
+    """Do what takes long, beside requests: import redis-py and cryptography, read scripts, make the context of TLS.
 
     Return the key of sessions' names: who reads Redis can't guess which sessions there are.
     """
@@ -126,13 +131,15 @@ def _prepare(wanted: Wanted, sources: Sources) -> bytes:
     if wanted.network:
         _ = wanted.network.context
     from neurolink_mitm.cluster.home.seal import Sealer
+    from neurolink_mitm.cluster.redis.link import load_scripts
 
+    load_scripts()
     settings = wanted.settings
     key = read_cluster_key(key_path(settings, sources.config_file, sources.home))
     return Sealer(key, settings.namespace).digest(Secret("sessions")).encode()
 
 
-def feeds_of(replica: Replica, runtime: Runtime, settings: Cluster, sources: Sources) -> list[Feed]:
+def feeds_of(replica: Replica, runtime: Runtime) -> list[Feed]:
     """Return the feeds of a replica, in the order in which they are pushed and read: a line each.
 
     Modules of `cluster` are imported here, where a cluster is wanted.
@@ -140,27 +147,26 @@ def feeds_of(replica: Replica, runtime: Runtime, settings: Cluster, sources: Sou
     from neurolink_mitm.cluster.limits.feeds import limit_feeds
     from neurolink_mitm.cluster.pool.feeds import pool_feeds
 
-    return [
-        *pool_feeds(replica, runtime),
-        *limit_feeds(replica, runtime),
-        _sharing(replica, runtime, settings, sources),
-    ]
+    return [*pool_feeds(replica, runtime), *limit_feeds(replica, runtime)]
 
 
-def _sharing(replica: Replica, runtime: Runtime, settings: Cluster, sources: Sources) -> Sharing:
+def _sync(settings: Cluster, sources: Sources, link: BlockingLink, replica: str) -> Sync:
+    """Return what brings the home in step. Blocks: it reads files."""
+    from neurolink_mitm.cluster.home.command_sync import sync_of
+
+    # a store of its own: a running proxy takes over what it writes, as it does with any change
+    return sync_of(
+        settings, sources.config_file, sources.home, sources.open_store(),
+        sources.configured_marks, link, replica,
+    )  # fmt: skip
+
+
+def _sharing(runtime: Runtime, sync: Sync, link: BlockingLink, sources: Sources) -> Sharing:
     """Return the feed of what the home's files hold; refreshes ask the other replicas from now on."""
     from neurolink_mitm.adapters.refresh import Refresher
-    from neurolink_mitm.cluster.home.command_sync import sync_of
     from neurolink_mitm.cluster.home.shared_store import SharedStore
     from neurolink_mitm.cluster.home.sharing import Sharing
-    from neurolink_mitm.cluster.redis.blocking_link import BlockingLink
 
-    link = BlockingLink(replica.link, asyncio.get_running_loop())
-    # a store of its own: a running proxy takes over what it writes, as it does with any change
-    sync = sync_of(
-        settings, sources.config_file, sources.home, sources.open_store(),
-        sources.configured_marks, link, replica.id,
-    )  # fmt: skip
     shared = SharedStore(sources.store, sync, link)
     if isinstance(runtime.refresher, Refresher):
         runtime.refresher.share(shared)

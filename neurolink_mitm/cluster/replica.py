@@ -34,6 +34,11 @@ FEED_LIMIT = 2.0
 """Seconds that a feed may take for one push and one reading."""
 TOLD_EVERY = 60.0
 """Seconds between two log lines of what goes on failing."""
+BETWEEN_PUSHES = 0.005
+"""Seconds from one push of a feed to the next: what changes meanwhile goes together, and a feed that wakes itself can't
+keep the event loop."""
+AFTER_FAILED = 0.05
+"""The same after a push that has failed; the breaker may refuse it at once."""
 LEAVING = 0.4
 """Seconds for all that is said to Redis at a stop."""
 
@@ -197,7 +202,8 @@ class Replica:
             while True:
                 await shared.wake.wait()
                 shared.wake.clear()
-                await self._push(shared)
+                done = await self._push(shared)
+                await asyncio.sleep(BETWEEN_PUSHES if done else AFTER_FAILED)
 
         return push
 

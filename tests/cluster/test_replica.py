@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from neurolink_mitm.cluster import replica as module
-from neurolink_mitm.cluster.redis.link import Link, RefusedError
+from neurolink_mitm.cluster.redis.link import AwayError, Link, RefusedError
 from neurolink_mitm.cluster.replica import Replica, read_tick
 from neurolink_mitm.core.cluster.breaker import State
 from neurolink_mitm.core.cluster.members import Member
@@ -298,3 +298,28 @@ async def test_connections_are_few_and_end_with_the_replica(redis_server: RedisS
 def test_an_answer_of_another_form_is_none(answer: Any) -> None:
     with pytest.raises(ValueError, match=r"form|returns|time|unpack|convert|shorter"):
         read_tick(answer)
+
+
+@pytest.mark.parametrize("fault", [None, AwayError("refused at once")], ids=["done", "away"])
+async def test_a_feed_that_wakes_itself_with_each_push_leaves_the_loop_to_others(
+    shared_server: RedisServer, fault: Exception | None
+) -> None:
+    made = replica(shared_server.url, namespace=f"spin {fault}")
+
+    class WakesItself(FakeFeed):
+        async def push(self, link: Link) -> None:
+            self.pushes += 1
+            if self.pushes < 10_000:  # without an end, the test would hang instead of failing
+                made.wake(self.kind)
+            if self.fault:
+                raise self.fault
+
+    feed = WakesItself(fault=fault)
+    made.share([feed])
+    await made.start()
+    try:
+        await until(lambda: feed.pushes > 3, "pushes")
+        await asyncio.sleep(0.1)
+        assert feed.pushes < 60
+    finally:
+        await made.stop()

@@ -30,6 +30,8 @@ AHEAD = 0.25, 0.15
 """Seconds before a cooldown's end between which replicas ask, each at another moment."""
 DEMAND = 0.5
 """Seconds after a request in which a replica is in use: it is likely to probe an account at once."""
+AHEAD_AT_ONCE = 32
+"""Rights that a replica asks for at once ahead of time: of hundreds of cooldowns that end together, requests ask."""
 MARGIN = 0.002
 """Seconds that clocks differ by, about."""
 FORGOTTEN = 1.0
@@ -43,6 +45,11 @@ class Right:
     since: float
     used_at: float | None = None
     """When a request was last let through."""
+
+    @property
+    def ends_at(self) -> float:
+        """When it is given back, unless a request probes."""
+        return self.since + UNUSED if self.used_at is None else self.used_at + BEGINNING
 
 
 class Probes:
@@ -62,6 +69,8 @@ class Probes:
         self._tasks: set[asyncio.Task[None]] = set()
         self._ahead: dict[Id, asyncio.TimerHandle] = {}
         """When the right is asked for ahead."""
+        self._checking: asyncio.TimerHandle | None = None
+        """When rights are looked at that no request has used."""
         self._requested_at = -math.inf
         """When the last request was given an account; monotonic."""
         cooldowns.on_cooldown = self._plan
@@ -113,7 +122,8 @@ class Probes:
         del self._ahead[cooldown]
         in_use = self._runtime.waiting or _steady() - self._requested_at < DEMAND
         away = self._replica.link.breaker.state is not Breaker.CLOSED
-        if not in_use or away or self._is_reserved(cooldown):
+        busy = len(self._tasks) >= AHEAD_AT_ONCE
+        if not in_use or away or busy or self._is_reserved(cooldown):
             return
         begins = _steady() + ends - self._runtime.clock.now()
         self._run(self._asked([cooldown], begins))
@@ -210,15 +220,29 @@ class Probes:
         """Note which rights have served their purpose."""
         if not self._rights:
             return
-        now = _steady()
+        now, next_at = _steady(), math.inf
         for each, right in list(self._rights.items()):
-            limit = UNUSED if right.used_at is None else BEGINNING
-            since = right.since if right.used_at is None else right.used_at
-            if not self._is_probing(each) and now - since >= limit:
+            if self._is_probing(each):
+                continue
+            if now >= right.ends_at:
                 del self._rights[each]
                 self._ended.add(each)
-            elif not self._is_probing(each):
-                asyncio.get_running_loop().call_later(limit, self._changed)
+            else:
+                next_at = min(next_at, right.ends_at)
+        if next_at < math.inf:
+            self._check_at(next_at)
+
+    def _check_at(self, at: float) -> None:
+        """Look at all rights again then: one timer for all, since each response asks for it."""
+        if self._checking:
+            if self._checking.when() <= at:
+                return
+            self._checking.cancel()
+        self._checking = asyncio.get_running_loop().call_at(at, self._checked)
+
+    def _checked(self) -> None:
+        self._checking = None
+        self._changed()
 
     def _is_probing(self, cooldown: Id) -> bool:
         return cooldown.scope in self._runtime.pool.probing(cooldown.account)
@@ -257,7 +281,7 @@ class Probes:
         self._runtime.probes = None
         for task in self._tasks:
             task.cancel()
-        for timer in self._ahead.values():
+        for timer in (*self._ahead.values(), *([self._checking] if self._checking else [])):
             timer.cancel()
 
 

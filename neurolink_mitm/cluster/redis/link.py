@@ -214,3 +214,11 @@ def script_text(name: str) -> tuple[str, str]:
     """Return a script and the digest by which Redis knows it."""
     text = (files("neurolink_mitm.cluster.redis") / "scripts" / f"{name}.lua").read_text("utf-8")
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def load_scripts() -> None:
+    """Read all scripts, so that no command does it on the event loop. Blocks."""
+    for each in (files("neurolink_mitm.cluster.redis") / "scripts").iterdir():
+        name, dot, ending = each.name.partition(".")
+        if dot and ending == "lua":
+            script_text(name)
