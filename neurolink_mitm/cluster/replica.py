@@ -184,6 +184,7 @@ class Replica:
 
     async def _exchange(self, shared: Shared) -> None:
         kind, feed = shared.feed.kind, shared.feed
+        await asyncio.sleep(0)  # a turn of the event loop for each feed
         pushed = await self._push(shared)
         read = await self._tried(kind, lambda: feed.read(self.link))
         if pushed and read:
