@@ -39,6 +39,8 @@ BETWEEN_PUSHES = 0.005
 keep the event loop."""
 AFTER_FAILED = 0.05
 """The same after a push that has failed; the breaker may refuse it at once."""
+LONGEST_NEWS = 128 * 1024
+"""Bytes of news that are taken over: a few milliseconds. Longer ones are none of ours, or are read within a second."""
 LEAVING = 0.4
 """Seconds for all that is said to Redis at a stop."""
 
@@ -246,6 +248,8 @@ class Replica:
         """Take over what was published. Whatever that is, others go on; what can't be read is logged once a kind."""
         kind: object = "news"
         try:
+            if len(data) > LONGEST_NEWS:
+                raise ValueError("too long")
             kind, sender, *news = msgspec.msgpack.decode(data, type=list)
             if kind == "beat":
                 self._take_beat(sender, news)

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from redis import Redis
 
+from neurolink_mitm.cluster.pool.cooldowns import Cooldowns, Id
 from neurolink_mitm.cluster.redis.link import script_text
 from neurolink_mitm.core.cluster.cooldowns import NOTHING, State, Window, merged
 from neurolink_mitm.core.pool.cooldown import Cooldown
@@ -157,6 +158,8 @@ def test_what_is_too_large_is_not_read(redis: Redis) -> None:
     redis.hset("large", mapping={str(n): "" for n in range(10_001)})
     assert redis.eval(script_text("hash_read")[0], 1, "large") == []
     assert not redis.exists("large")
+    redis.hset("large", mapping={str(n): "x" * 8000 for n in range(1000)})
+    assert redis.eval(script_text("hash_read")[0], 1, "large") == [], "too long for an answer"
 
 
 def test_only_what_is_new_is_published(redis: Redis) -> None:
@@ -332,3 +335,21 @@ async def test_a_replica_that_starts_again_with_an_old_file_brings_nothing_back(
             assert (b.cools(), again.cools()) == (False, False)
         finally:
             await again.replica.stop()
+
+
+async def test_cooldowns_that_someone_makes_up_fill_no_memory(
+    server: RedisServer, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neurolink_mitm.cluster.pool.cooldowns.MOST", 50)
+    monkeypatch.setattr("neurolink_mitm.cluster.pool.cooldowns.MOST_SCOPES", 10)
+    async with pool_replicas(server, namespace, 1) as (a,):
+        feed = a.replica._shared["cooldowns"].feed
+        assert isinstance(feed, Cooldowns)
+        now = time.time()
+        state = State(0.0, (Window(now - 1, 1, now + 30),))
+        feed.take({Id(f"anthropic:{n}", "x", "*"): state for n in range(500)})
+        assert len(feed._states) == 50
+        credential = feed.credential(WORK) or ""
+        feed.take({Id(WORK, credential, f"model {n}"): state for n in range(500)})
+        assert len(feed._states) == 100
+        assert len(a.pool.account_state(WORK).cooldowns) == 10

@@ -102,7 +102,7 @@ async def test_room_is_not_made_for_a_million_parts(pieces: tuple[bytes, ...]) -
 
 
 async def test_a_text_with_large_numbers_is_read() -> None:
-    text = b"prompt is too long: >1000000\r\n|1234567 and *1234567\r\n"
+    text = b"prompt is too long: >1000000\r\n|1234567 and *1234567\r\n*1234567\r\n$1\r\n"
     async with bad_server(answering(b"$%d\r\n%b\r\n" % (len(text), text))) as url:
         link = Link(url, "nl")
         for _ in range(3):

@@ -41,7 +41,7 @@ async def test_a_flood_of_news_lets_go_of_the_loop() -> None:
         turns += 1
         await asyncio.sleep(0)
     assert isinstance(hearing.exception(), EOFError)
-    assert turns > 3
+    assert turns > 500, "most of the time is for others"
 
 
 async def test_a_subscription_that_falls_silent_is_made_again(

@@ -148,6 +148,7 @@ BAD_NEWS: dict[str, bytes] = {
     "cut off": msgspec.msgpack.encode(["things", "b", 1])[:-1],
     "no text": b"\x93\xa6things\xa2\xff\xfe\x01",
     "beat of nothing": msgspec.msgpack.encode(["beat"]),
+    "many": msgspec.msgpack.encode(["things", "b", *range(200_000)]),
 }
 
 
@@ -164,6 +165,7 @@ async def test_news_are_heard_and_bad_ones_ignored(
         await redis.publish("{n}:news", msgspec.msgpack.encode(["things", "b", 1, 2.5, "é"]))
         await until(lambda: ["b", 1, 2.5, "é"] in feed.news, "good news")
         assert ["a", "own news"] not in feed.news
+        assert max(map(len, feed.news)) < 100
         assert made.news.hearing
     assert len([line for line in lines(caplog) if "can't be read" in line]) == 2  # a kind
 

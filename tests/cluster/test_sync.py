@@ -363,6 +363,20 @@ def test_a_flood_of_entries_is_not_read(pool: Members, raw: redis.Redis) -> None
     assert b.token() == "sk-ant-oat-test-2"
 
 
+def test_what_fills_several_kinds_keeps_no_login_from_the_others(
+    pool: Members, raw: redis.Redis
+) -> None:
+    """Together it would be more than an answer of Redis may have."""
+    a, b = pool.member("a"), pool.member("b")
+    for kind, count in {"logins": 20, "clients": 50, "pauses": 50, "marks": 50}.items():
+        raw.hset(f"{{nl}}:{kind}", mapping={f"x{n}": b"y" * 60_000 for n in range(count)})
+    raw.zadd("{nl}:keys", {b"k" * 9_000_000: time.time()})
+    a.store.save(login("1"))
+    for each in (a, b):
+        each.sync.run()
+    assert b.login() == a.login() is not None
+
+
 def test_two_namespaces_know_nothing_of_each_other(
     tmp_path: Path, server: RedisServer, pool: Members
 ) -> None:

@@ -37,9 +37,11 @@ from neurolink_mitm.core.json_errors import UNREADABLE
 ROUNDS = 5
 """Readings of one run: more than one where other replicas change the same entries meanwhile."""
 MOST_ENTRIES = 5_000
-MOST_BYTES = 8_000_000
-"""Of a kind; what is more was not written by replicas."""
+MOST_BYTES = 3_000_000
+"""Of a kind, and of all kinds together; what is more was not written by replicas."""
 LONGEST_ENTRY = 65_536
+AT_ONCE = 40
+"""Entries that are asked for by name at once: those of the greatest length are one answer."""
 FORGOTTEN = 90 * 86_400.0
 """Seconds after which a removal is forgotten: a home that was away for longer may bring the entry back."""
 KEY_IN_USE = 75.0
@@ -176,8 +178,11 @@ class Sync:
         return reading
 
     def _some(self, kind: Kind, synced: Iterable[str]) -> list[Any]:
-        names = {*synced, *(kind.read() or {})}
-        flat: list[Any] = self._link.script("some_entries", [kind.name], [LONGEST_ENTRY, *names])
+        names = sorted({*synced, *(kind.read() or {})})
+        flat: list[Any] = []
+        for start in range(0, len(names), AT_ONCE):
+            some = names[start : start + AT_ONCE]
+            flat += self._link.script("some_entries", [kind.name], [LONGEST_ENTRY, *some])
         return flat
 
     def _note_contact(self, reading: _Reading) -> None:

@@ -119,6 +119,7 @@ class Rates:
     def heard(self, news: list[Any]) -> None:
         now, offset = self._now(), self._replica.link.offset
         of_accounts = dict(self._named(self._accounts.keys()))
+        news = news[: 1 + 2 * AT_ONCE]
         for name, arrival in zip(news[1::2], news[2::2], strict=True):
             text = name.decode() if isinstance(name, bytes) else str(name)
             client = self._clients.get(text)
@@ -193,7 +194,10 @@ class SlotLeases:
         self._busy = asyncio.Lock()
 
     def heard(self, news: list[Any]) -> None:
-        names = {each.decode() if isinstance(each, bytes) else str(each) for each in news[1:]}
+        names = {
+            each.decode() if isinstance(each, bytes) else str(each)
+            for each in news[1 : 1 + AT_ONCE]
+        }
         for key, slots, state in self._accounts.slots(names):
             slots.leave(state.in_flight, self._now())
             self._accounts.wanting.add(key)

@@ -36,6 +36,10 @@ logger = logging.getLogger("neurolink.cluster")
 
 BATCH = 50
 """Cooldowns of one script at most."""
+MOST = 5_000
+"""Cooldowns of accounts of other replicas that are kept, and of this one's twice as many."""
+MOST_SCOPES = 100
+"""Scopes of an account that are taken over of Redis: models and endpoints."""
 SLICE = 100
 """Cooldowns that are dealt with in one turn of the event loop at most."""
 NEAR = 0.002
@@ -172,16 +176,25 @@ class Cooldowns:
     # What has changed elsewhere
 
     def heard(self, news: list[Any]) -> None:
-        pairs = [(id_of(field), msgspec.convert(state, State)) for field, state in news[1:]]
+        pairs = [
+            (id_of(field), msgspec.convert(state, State)) for field, state in news[1 : 1 + BATCH]
+        ]
         self.take({cooldown: state for cooldown, state in pairs if cooldown})
 
     def take(self, states: Mapping[Id, State]) -> None:
         """Take over what Redis holds of some cooldowns."""
         self._look()
         now = self.server_now
+        taken = []
         for cooldown, state in states.items():
-            self._states[cooldown] = merged(self._states.get(cooldown, NOTHING), state, now)
-        self._apply(states)
+            if cooldown in self._states or self._has_room(cooldown):
+                self._states[cooldown] = merged(self._states.get(cooldown, NOTHING), state, now)
+                taken.append(cooldown)
+        self._apply(taken)
+
+    def _has_room(self, cooldown: Id) -> bool:
+        is_ours = self.credential(cooldown.account) == cooldown.credential
+        return len(self._states) < MOST * (1 + is_ours)
 
     def _apply(self, cooldowns: Iterable[Id]) -> None:
         """Have the pool's cooldowns be what is known of them."""
@@ -208,7 +221,10 @@ class Cooldowns:
     ) -> None:
         """Add what the pool has to take over of a cooldown, if anything."""
         shared = in_force(state, now)
-        ours = self._seen.get(cooldown.account, _EMPTY).scopes.get(cooldown.scope)
+        scopes = self._seen.get(cooldown.account, _EMPTY).scopes
+        ours = scopes.get(cooldown.scope)
+        if ours is None and len(scopes) + len(changes) >= MOST_SCOPES:
+            return
         if shared is None:
             if ours and self._offset.to_server(ours.began) <= state.healed + OF_ANOTHER_CLOCK:
                 changes[cooldown.scope] = None

@@ -34,6 +34,8 @@ AHEAD_AT_ONCE = 32
 """Rights that a replica asks for at once ahead of time: of hundreds of cooldowns that end together, requests ask."""
 MARGIN = 0.002
 """Seconds that clocks differ by, about."""
+MOST = 50
+"""Cooldowns of one piece of news at most; those of one request are a few."""
 FORGOTTEN = 1.0
 """Seconds after which an unanswered question is put again."""
 
@@ -200,7 +202,7 @@ class Probes:
     def heard(self, news: list[Any]) -> None:
         """Mark what another replica probes, or probes no more: `taken` or `free`, milliseconds, the cooldowns."""
         event, milliseconds, *fields = news[1:]
-        ids = [each for each in map(id_of, fields) if each]
+        ids = [each for each in map(id_of, fields[:MOST]) if each]
         ours = [e for e in ids if self._cooldowns.credential(e.account) == e.credential]
         if event == "taken":
             self._leave_to_others(ours, min(LEASE, max(0.0, float(milliseconds) / 1000)))

@@ -60,7 +60,7 @@ class Quotas:
         self._replica.wake(self.kind)
 
     def heard(self, news: list[Any]) -> None:
-        for field, (at, text) in news[1:]:
+        for field, (at, text) in news[1 : 1 + BATCH]:
             self._take(field.encode(), float(at), text)
 
     async def push(self, link: Link) -> None:

@@ -30,10 +30,12 @@ COMMAND_LIMIT = 0.25
 """Seconds for the answer to a command."""
 LARGEST_ANSWER = 8 * 2**20
 """Bytes of an answer at most."""
-TOO_MANY = re.compile(rb"(?:\A|\r\n)[*%~>|][0-9]{7,}\r\n")
-"""The head of an answer of a million parts. hiredis makes room for all before the first has come, and each run of the
-garbage collector would walk through them: seconds in which nothing else runs."""
+TOO_MANY = re.compile(rb"(?:\A|\r\n)[*%~>|][0-9]{6,}\r\n")
+"""The head of an answer of a hundred thousand parts. hiredis makes room for all before the first has come, and each
+run of the garbage collector would walk through them: seconds in which nothing else runs."""
 LONGEST_HEAD = 24
+HEAD = re.compile(rb"([*%~>|$=!:+\-,#(_])([^\r\n]*)\r\n")
+"""The head of each part of an answer, and its length or value."""
 NEXT_ADDRESS = 0.05
 """Seconds after which the next address of a name is tried beside one that does not answer."""
 
@@ -66,21 +68,45 @@ class Server(NamedTuple):
 
 
 class BoundedReader(asyncio.StreamReader):
-    """Raises `OSError` for an answer of more than `LARGEST_ANSWER` bytes or a million parts.
+    """Raises `OSError` for an answer of more than `LARGEST_ANSWER` bytes or a hundred thousand parts.
 
-    Whoever reads an answer sets `left` first.
+    Whoever reads an answer calls `begin` first.
     """
 
     left = LARGEST_ANSWER
     _end = b""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._answer: list[bytes] = []
+
+    def begin(self) -> None:
+        """Note that the next answer begins."""
+        self.left, self._answer = LARGEST_ANSWER, []
+
     async def read(self, n: int = -1) -> bytes:
         data = await super().read(n)
         self.left -= len(data)
-        if self.left < 0 or TOO_MANY.search(self._end + data):
+        self._answer.append(data)
+        suspicious = TOO_MANY.search(self._end + data)
+        if self.left < 0 or (suspicious and has_too_many(b"".join(self._answer))):
             raise OSError("the answer is too long")
         self._end = data[-LONGEST_HEAD:]
         return data
+
+
+def has_too_many(answer: bytes) -> bool:
+    """Return whether a head is of too many parts; what looks like one within a text is none."""
+    at = 0
+    while at < len(answer):
+        if not (head := HEAD.match(answer, at)):
+            return bool(TOO_MANY.search(answer, at))
+        at = head.end()
+        if head[1] in b"$=!" and head[2].isdigit():
+            at += int(head[2]) + 2
+        elif TOO_MANY.match(head[0]):
+            return True
+    return False
 
 
 class BoundedConnection(Connection):
@@ -125,7 +151,7 @@ class BoundedConnection(Connection):
 
     async def read_response(self, *args: Any, **options: Any) -> Any:
         if isinstance(self._reader, BoundedReader):
-            self._reader.left = LARGEST_ANSWER
+            self._reader.begin()
         return await super().read_response(*args, **options)
 
     async def disconnect(self, nowait: bool = False, *args: Any, **options: Any) -> None:

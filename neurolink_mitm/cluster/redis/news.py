@@ -17,8 +17,10 @@ SILENCE = 3.0
 """Seconds without news after which a connection is dead: each replica publishes a beat a second."""
 PAUSES = (0.2, 4.0)
 """Seconds from one try to the next, at first and at most."""
-SLICE = 0.005
-"""Seconds of the event loop that news in a row may take."""
+SLICE, REST = 0.005, 0.02
+"""Seconds of the event loop that news in a row may take, and that it then has for all else."""
+WAITED = 0.001
+"""Seconds after which news did not follow at once."""
 TOLD_AFTER = 10.0
 """Seconds without a subscription, while Redis answers, after which that is logged."""
 
@@ -68,7 +70,11 @@ class News:
     async def _receive(self, connection: BoundedConnection) -> None:
         since = time.monotonic()
         while True:
-            match await connection.read_response(timeout=SILENCE):
+            asked = time.monotonic()
+            answer = await connection.read_response(timeout=SILENCE)
+            if time.monotonic() - asked > WAITED:
+                since = time.monotonic()
+            match answer:
                 case [b"message", _, bytes() as data]:
                     self._take(data)
                 case [b"subscribe", *_]:
@@ -76,7 +82,7 @@ class News:
                 case None:
                     raise TimeoutError(f"no beat for {SILENCE:.0f} s")
             if time.monotonic() - since > SLICE:  # a flood would not let go of the loop
-                await asyncio.sleep(0)
+                await asyncio.sleep(REST)
                 since = time.monotonic()
 
     def _tell(self, error: Exception) -> None:

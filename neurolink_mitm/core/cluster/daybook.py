@@ -201,8 +201,9 @@ class Home:
 
 def bound(clients: dict[str, Use]) -> None:
     """Drop those that came first of more than `MOST_CLIENTS`."""
-    while len(clients) > MOST_CLIENTS:
-        del clients[min(clients, key=lambda name: clients[name].last_used_at)]
+    if (over := len(clients) - MOST_CLIENTS) > 0:
+        for name in sorted(clients, key=lambda name: clients[name].last_used_at)[:over]:
+            del clients[name]
 
 
 def _raise(ours: dict[str, Use], known: Mapping[str, Use]) -> bool:

@@ -106,7 +106,7 @@ def test_what_others_may_send_is_bounded() -> None:
     daybook = Daybook("a", DAY)
     for n in range(MOST_PARTS + 10):
         daybook.merge(f"r{n}", 1, Part(1.0))
-    daybook.merge("a", 1, Part(0.0, {f"c{n}": Use(1.0, 1, n) for n in range(MOST_CLIENTS + 10)}))
+    daybook.merge("a", 1, Part(0.0, {f"c{n}": Use(1.0, 1, n) for n in range(20 * MOST_CLIENTS)}))
     assert (len(daybook.parts), len(daybook.own.clients)) == (MOST_PARTS, MOST_CLIENTS)
 
 

@@ -70,7 +70,7 @@ local function merge(one, other)
   return {healed, alive}
 end
 
-if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then redis.call('UNLINK', KEYS[1]) end
+if redis.call('TYPE', KEYS[1]).ok ~= 'hash' or redis.call('HLEN', KEYS[1]) >= MOST_FIELDS then redis.call('UNLINK', KEYS[1]) end
 local fields, news, answer = redis.call('HLEN', KEYS[1]), {ARGV[1], ARGV[2]}, {}
 for i = 3, #ARGV - 1, 2 do
   local field = ARGV[i]

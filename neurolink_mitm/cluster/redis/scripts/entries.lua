@@ -1,6 +1,6 @@
 -- Returns all entries of all kinds.
 -- KEYS: since, counter, keys in use (zset: key id by the time it was last used), then a hash a kind: name -> sealed entry
--- ARGV: most entries of a kind, most bytes of a kind, id of this replica's key, seconds after which a key is out of use
+-- ARGV: most entries of a kind, most bytes of all kinds, id of this replica's key, seconds after which a key is out of use
 -- Returns: time (text of seconds), since, counter, ids of keys in use, then for each kind its entries as a flat list, or
 --   0 if they are too many
 local clock = redis.call('TIME')
@@ -17,12 +17,17 @@ local seconds = tonumber(now)
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', seconds - tonumber(ARGV[4]))
 redis.call('ZREMRANGEBYSCORE', KEYS[3], seconds + 1, '+inf') -- none of ours
 redis.call('ZADD', KEYS[3], now, ARGV[3])
-local answer = {now, string.sub(redis.call('GET', KEYS[1]), 1, 32), string.sub(redis.call('GET', KEYS[2]) or '', 1, 32), redis.call('ZREVRANGE', KEYS[3], 0, 99)}
+local answer = {now, string.sub(redis.call('GET', KEYS[1]), 1, 32), string.sub(redis.call('GET', KEYS[2]) or '', 1, 32), {}}
+for _, id in ipairs(redis.call('ZREVRANGE', KEYS[3], 0, 99)) do
+  if #id == #ARGV[3] then table.insert(answer[4], id) end
+end
+local left = tonumber(ARGV[2]) -- an answer that is too long would be none
 for n = 4, #KEYS do
   local large = redis.call('HLEN', KEYS[n]) > tonumber(ARGV[1])
   if not large then -- asked second, as it looks at each entry
     local size = redis.pcall('MEMORY', 'USAGE', KEYS[n], 'SAMPLES', 0)
-    large = type(size) == 'number' and size > tonumber(ARGV[2])
+    large = type(size) == 'number' and size > left
+    if type(size) == 'number' and not large then left = left - size end
   end
   if large then
     answer[#answer + 1] = 0

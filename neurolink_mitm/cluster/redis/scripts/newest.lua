@@ -14,7 +14,7 @@ local function time_of(text)
   return 0
 end
 
-if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then redis.call('UNLINK', KEYS[1]) end
+if redis.call('TYPE', KEYS[1]).ok ~= 'hash' or redis.call('HLEN', KEYS[1]) >= MOST_FIELDS then redis.call('UNLINK', KEYS[1]) end
 local fields, news = redis.call('HLEN', KEYS[1]), {ARGV[1], ARGV[2]}
 for i = 3, #ARGV - 2, 3 do
   local field, at, value = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
