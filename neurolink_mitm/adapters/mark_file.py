@@ -1,7 +1,8 @@
 """`cluster-marks.json`: the primary account and the order of use that replicas have agreed on.
 
 The configuration file stays each replica's own. A value there counts from when it is changed; until then the mark does
-that replicas agreed on last. Beside the mark stands what the file said at that time (`configured`).
+that replicas agreed on last, also in a home that has left the cluster. Beside the mark stands what the file said at
+that time (`configured`).
 """
 
 from __future__ import annotations
@@ -87,8 +88,8 @@ def set_again(path: Path, name: str, value: object) -> None:
 
 
 def with_marks(config: Config, path: Path) -> Config:
-    """Return the configuration with the marks in force. Raises `MarkFileError`."""
-    if config.cluster is None:
+    """Return the configuration with the marks in force, also where the cluster was left. Raises `MarkFileError`."""
+    if config.cluster is None and not path.exists():
         return config
     marks = {**NOTHING, **read_marks(path, configured_marks(config.routing))}
     routing = replace(

@@ -6,13 +6,15 @@ import asyncio
 import logging
 import secrets
 import socket
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pkgutil import walk_packages
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from neurolink_mitm.adapters.cluster_key import key_path, read_cluster_key
+from neurolink_mitm.adapters.mark_file import MarkFileError, note_marks
 from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.config.apply import follow
 from neurolink_mitm.config.sources import Sources
@@ -64,9 +66,14 @@ class ClusterSwitch:
         network = self._sources.network if tls else None
         self._wanted = Wanted(settings, network) if settings else None
         if self._started and self._wanted != self._running:
-            task = asyncio.ensure_future(self._switch())
-            self._switching.add(task)
-            task.add_done_callback(self._switching.discard)
+            self._spawn(self._switch())
+        elif self._started and settings is None:
+            self._spawn(run_in_thread(partial(_note_marks, self._sources)))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._switching.add(task)
+        task.add_done_callback(self._switching.discard)
 
     async def start(self) -> None:
         self._started = True
@@ -87,6 +94,8 @@ class ClusterSwitch:
             if ended:
                 await ended.stop()
                 self._runtime.cluster = None
+            if ended and self._started and not self._running:
+                logger.info("this proxy has left the cluster, and goes on by itself")
             if self._running:
                 try:
                     self._replica = await self._make(self._running)
@@ -118,6 +127,16 @@ class ClusterSwitch:
         replica.share([*feeds, sessions, counted])
         runtime.cluster = View(described, replica, counted)
         return replica
+
+
+def _note_marks(sources: Sources) -> None:
+    """Have what the configuration file says anew count from now on, in a home that has left a cluster."""
+    path = sources.home.cluster_marks
+    try:
+        if path.exists():
+            note_marks(path, sources.configured_marks())
+    except (MarkFileError, OSError) as e:
+        logger.warning("%s", e)
 
 
 def _prepare(wanted: Wanted, sources: Sources) -> bytes:

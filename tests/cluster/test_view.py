@@ -13,6 +13,7 @@ import pytest
 
 from neurolink_mitm.adapters.cluster_key import make_cluster_key
 from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.mark_file import read_marks, replace_marks
 from neurolink_mitm.app.cluster import ClusterSwitch
 from neurolink_mitm.app.wiring import Prepared, Settings, prepare
 from neurolink_mitm.config.reloader import Reloader
@@ -110,8 +111,19 @@ async def test_two_proxies_are_one_pool(redis_server: RedisServer, tmp_path: Pat
 async def alone_again(proxy: Prepared) -> None:
     """By a reload without the section."""
     assert proxy.sources
+    replace_marks(proxy.home.cluster_marks, {"primary": "work"}, None)
     proxy.home.config.write_text(ACCOUNTS)
     await Reloader(proxy.runtime, proxy.sources).reload()
     async with asyncio.timeout(LIMIT):
         while proxy.runtime.cluster is not None:  # noqa: ASYNC110 - it says goodbye to Redis
             await asyncio.sleep(0.02)
+    assert proxy.runtime.config.routing.primary_account == "work"
+    proxy.home.config.write_text(ACCOUNTS + "routing: {primary-account: other}\n")
+    await Reloader(proxy.runtime, proxy.sources).reload()
+    assert proxy.runtime.config.routing.primary_account == "other"
+    async with asyncio.timeout(LIMIT):
+        while read_marks(proxy.home.cluster_marks, None) != {"primary": "other"}:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    proxy.home.config.write_text(ACCOUNTS)
+    await Reloader(proxy.runtime, proxy.sources).reload()
+    assert proxy.runtime.config.routing.primary_account is None
