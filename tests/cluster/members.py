@@ -103,7 +103,8 @@ def members(folder: Path, url: str, namespace: str) -> Iterator[Members]:
         made.close()
 
 
-def login(token: str, *, label: str = "work", ends: float = 2e9) -> StoredAccount:
-    return StoredAccount(
-        label, Secret(f"sk-ant-oat-test-{token}"), Secret(f"sk-ant-ort-test-{token}"), ends
-    )
+def login(
+    token: str, *, label: str = "work", ends: float = 2e9, account: str | None = None
+) -> StoredAccount:
+    access, refresh = Secret(f"sk-ant-oat-test-{token}"), Secret(f"sk-ant-ort-test-{token}")
+    return StoredAccount(label, access, refresh, ends, account_uuid=account)

@@ -21,7 +21,7 @@ from neurolink_mitm.adapters.client_file import (
 )
 from neurolink_mitm.adapters.mark_file import read_marks
 from neurolink_mitm.adapters.pause_file import pause, read_pauses, resume
-from neurolink_mitm.cluster.home.sync import NOT_WRITTEN
+from neurolink_mitm.cluster.home.sync import NOT_WRITTEN, OTHER_ACCOUNT
 from neurolink_mitm.cluster.home.sync import OTHER_KEY as OTHER_KEY_SAID
 from neurolink_mitm.cluster.redis.link import AwayError
 from neurolink_mitm.core.auth.oauth import Tokens
@@ -77,6 +77,29 @@ def test_a_login_elsewhere_replaces_the_one_here(pool: Members) -> None:
     b.sync.run()
     a.sync.run()
     assert a.token() == b.token() == "sk-ant-oat-test-2"
+
+
+def test_a_home_that_joins_with_another_account_of_a_label_replaces_none(
+    pool: Members, raw: redis.Redis
+) -> None:
+    a, b = pool.member("a"), pool.member("b")
+    a.store.save(login("1", account="uuid-1"))
+    b.store.save(login("2", account="uuid-2"))
+    for each in (a, b, a, b):
+        each.sync.run()
+    raw.flushall()
+    for each in (b, a, b):
+        each.sync.run()
+    assert (a.token(), b.token()) == ("sk-ant-oat-test-1", "sk-ant-oat-test-2")
+    assert a.sync.problems == ()
+    assert b.sync.problems == (f"logins in Redis: 'work': {OTHER_ACCOUNT}",)
+    b.store.remove("work")
+    b.store.save(login("2", label="other", account="uuid-2"))
+    for each in (b, a):
+        each.sync.run()
+    assert b.sync.problems == ()
+    for each in (a, b):
+        assert (each.token(), each.token("other")) == ("sk-ant-oat-test-1", "sk-ant-oat-test-2")
 
 
 def test_a_removed_account_does_not_come_back(pool: Members, raw: redis.Redis) -> None:

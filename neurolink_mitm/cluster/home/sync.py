@@ -29,6 +29,7 @@ from neurolink_mitm.core.cluster.merge import (
     Synced,
     decide,
     in_step,
+    is_other_account,
     spent_by,
 )
 from neurolink_mitm.core.cluster.offset import Offset
@@ -47,6 +48,9 @@ FORGOTTEN = 90 * 86_400.0
 KEY_IN_USE = 75.0
 """Seconds after which nobody uses a key that was not used: a replica uses its own twice a minute."""
 OTHER_KEY = "sealed with another key: copy cluster.key"
+OTHER_ACCOUNT = (
+    "another account than here: log in under another label here, and log out of this one"
+)
 NOT_WRITTEN = "newer in Redis, and can't be written here"
 SETTLED = 3.0
 """Seconds after which every replica has written back what it has to an empty Redis, or to one that was away."""
@@ -208,7 +212,10 @@ class Sync:
         remotes, others = self._remotes(kind, {*local, *synced, *raw}, raw)
         at = min(self._changed_at(kind), reading.now)
         decisions: dict[str, Decision] = {}
+        strangers = self._strangers(kind, remotes, local, synced)
         for name, remote in remotes.items():
+            if name in strangers:
+                continue
             decision = decide(local.get(name), remote, synced.get(name), at, kind.newer)
             if decision is None:
                 continue
@@ -219,10 +226,31 @@ class Sync:
         done, again = self._carry_out(kind, decisions, local, raw)
         unwritten = [name for name, each in decisions.items() if each.pull and name not in done]
         obstacles.update({(kind.name, name): OTHER_KEY for name in others})
+        obstacles.update({(kind.name, name): OTHER_ACCOUNT for name in strangers})
         obstacles.update({(kind.name, name): NOT_WRITTEN for name in unwritten})
         left = {name: synced[name] for name in (*others, *decisions) if name in synced}
         last[kind.name] = left | {name: in_step(decisions[name]) for name in done}
         return again
+
+    def _strangers(
+        self,
+        kind: Kind,
+        remotes: Mapping[str, Remote | None],
+        local: Mapping[str, bytes],
+        synced: Mapping[str, Synced],
+    ) -> list[str]:
+        """Return the labels that a home which has joined uses for another account: both stay as they are."""
+        strangers = []
+        for name, remote in remotes.items():
+            before = self._obstacles.get((kind.name, name)) == OTHER_ACCOUNT
+            content = remote.content if remote else None
+            if name in synced or name not in local:
+                continue
+            # emptied since: the others write back what is theirs
+            if is_other_account(local[name], content) or (before and remote is None):
+                strangers.append(name)
+        self._note(kind, strangers, OTHER_ACCOUNT)
+        return strangers
 
     def _remotes(
         self, kind: Kind, names: Iterable[str], raw: Mapping[str, bytes]

@@ -7,7 +7,7 @@ removed. Its generation grows by one with each change that reaches Redis.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -266,6 +266,29 @@ def login_of(content: Content) -> str:
     if "tokens" not in fields:
         return ""
     return f"{fields.get('createdAt')}/{fields.get('lastAccessed')}"
+
+
+def is_other_account(local: Content, remote: Content) -> bool:
+    """Return whether two logins of one label tell of two accounts: then neither may replace the other."""
+    ours, theirs = _fields(local), _fields(remote)
+    if "tokens" not in ours or "tokens" not in theirs:
+        return False
+    if ours.get("type") != theirs.get("type"):
+        return True
+    if ours.get("type") == "api_key":
+        return _part(ours, "tokens", "accessToken") != _part(theirs, "tokens", "accessToken")
+    known = [
+        [_part(each, "account", name) for each in (ours, theirs)]
+        for name in ("uuid", "organizationUuid")
+    ]
+    return any(mine != other for mine, other in known if mine and other)
+
+
+def _part(fields: Mapping[str, Any], *path: str) -> object:
+    value: object = fields
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def tokens_of(content: Content) -> str:

@@ -18,6 +18,7 @@ from neurolink_mitm.core.cluster.merge import (
     canonical,
     decide,
     in_step,
+    is_other_account,
     newest,
     newest_client,
     newest_login,
@@ -110,6 +111,27 @@ FIRST: dict[str, tuple[bytes, Content, Content]] = {
 @pytest.mark.parametrize(("ours", "theirs", "expected"), FIRST.values(), ids=FIRST)
 def test_a_home_that_is_new_to_the_cluster(ours: bytes, theirs: Content, expected: Content) -> None:
     assert newest_login(ours, Remote(4, 1000.0, theirs), None, 2000.0) == expected
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "others"),
+    [
+        ({"type": "api_key", "token": "1"}, {"type": "api_key", "token": "2"}, True),
+        ({"type": "api_key"}, {"type": "api_key"}, False),
+        ({"type": "api_key"}, {"type": "oauth"}, True),
+        ({"account": {"uuid": "1"}}, {"account": {"uuid": "2"}}, True),
+        ({"account": {"uuid": "1"}}, {"account": {"uuid": "1"}, "token": "2"}, False),
+        ({"account": {"uuid": "1"}}, {"account": {"uuid": None}}, False),
+        ({"account": {"organizationUuid": 1}}, {"account": {"organizationUuid": 2}}, True),
+        ({"account": "x"}, {"account": []}, False),
+        ({"tokens": 7, "type": "api_key"}, {"tokens": None, "type": "api_key"}, False),
+    ],
+)  # fmt: skip
+def test_two_logins_of_one_label_may_be_of_two_accounts(
+    ours: dict[str, Any], theirs: dict[str, Any], others: bool
+) -> None:
+    assert is_other_account(entry(**ours), entry(**theirs)) is others
+    assert not is_other_account(entry(**ours), None)
 
 
 def test_a_home_that_has_missed_refreshes_does_not_undo_them() -> None:
