@@ -79,11 +79,16 @@ async def _limit(running: Stage) -> None:
 
 
 async def _load(running: Stage, scale: Scale) -> Phase:
-    """Send as many requests to each replica, and to the control."""
+    """Send as many requests to each replica, and to the control, never to two at once: they share the machine."""
     proxies = [*running.replicas, *([running.control] if running.control else [])]
     clients = [Clients(proxy.port) for proxy in proxies]
     rate = scale.rate / 2 / REPLICAS
-    results = await asyncio.gather(*(each.steady(rate, scale.phase) for each in clients))
+
+    async def steady(n: int) -> list[Result]:
+        await asyncio.sleep(n / len(clients) / rate)
+        return await clients[n].steady(rate, scale.phase)
+
+    results = await asyncio.gather(*map(steady, range(len(clients))))
     for each in clients:
         each.close()
     return Phase(

@@ -41,6 +41,8 @@ AFTER_FAILED = 0.05
 """The same after a push that has failed; the breaker may refuse it at once."""
 LONGEST_NEWS = 128 * 1024
 """Bytes of news that are taken over: a few milliseconds. Longer ones are none of ours, or are read within a second."""
+APART = 0.02
+"""Seconds between the beginnings of two feeds once Redis is back: there is much to write, and requests go on."""
 LEAVING = 0.4
 """Seconds for all that is said to Redis at a stop."""
 
@@ -87,6 +89,8 @@ class Replica:
         self._shared: dict[str, Shared] = {}
         self._describe = describe
         self._epoch: bytes | None = None
+        self._is_back = False
+        """Whether Redis was away, or has lost everything, since the last exchange."""
         self._beat = ("", 0.0)
         """The last beat, and when it was sent."""
         self._first = asyncio.Event()
@@ -146,7 +150,7 @@ class Replica:
             began = time.monotonic()
             good = await self._look()
             if good:
-                await asyncio.gather(*(self._exchange(each) for each in self._shared.values()))
+                await self._exchange_all()
                 self.read_at = time.time()
                 self._first.set()
             pause = (EVERY if good else AGAIN) - (time.monotonic() - began)
@@ -164,6 +168,7 @@ class Replica:
             self._fails("members", e)
             return False
         self._recovered("members")
+        self._is_back = away or self._epoch not in (None, seen.epoch)
         if self._epoch != seen.epoch:
             for each in self._shared.values():
                 self._safely(each.feed.kind, each.feed.lost)
@@ -184,9 +189,15 @@ class Replica:
         self.lag = time.monotonic() - began
         return seen, before, time.time()
 
+    async def _exchange_all(self) -> None:
+        apart, self._is_back = APART if self._is_back else 0.0, False
+        async with asyncio.TaskGroup() as group:
+            for each in self._shared.values():
+                group.create_task(self._exchange(each))
+                await asyncio.sleep(apart)  # a turn of the event loop for each feed
+
     async def _exchange(self, shared: Shared) -> None:
         kind, feed = shared.feed.kind, shared.feed
-        await asyncio.sleep(0)  # a turn of the event loop for each feed
         pushed = await self._push(shared)
         read = await self._tried(kind, lambda: feed.read(self.link))
         if pushed and read:

@@ -217,14 +217,20 @@ async def test_redis_that_hangs(
 
 
 async def test_redis_that_dies_and_comes_back_empty(
-    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    feed = FakeFeed()
-    async with running(redis_server, feed) as made:
+    """Feeds have much to write then, so they begin one after the other, and requests between them."""
+    feed, other = FakeFeed(), FakeFeed("other")
+    monkeypatch.setattr(module, "APART", 0.2)
+    async with running(redis_server, feed, other) as made:
         caplog.clear()
         redis_server.kill()
         await until(lambda: made.link.breaker.is_open, "the breaker")
+        before, readings = feed.readings, other.readings
         redis_server.start()
+        await until(lambda: feed.readings > before, "a reading")
+        assert other.readings == readings
+        await until(lambda: other.readings > readings, "a reading of the other")
         await until(lambda: feed.losses == 2 and made.news.hearing, "the loss")
         await until(lambda: set(made.members) == {"a"}, "members")
     assert [line.split(" (")[0] for line in lines(caplog)] == ["Redis is away", "Redis is back"]

@@ -32,6 +32,8 @@ PATIENCE = 0.25
 """Seconds that changes are collected before they are written."""
 SLICE = 0.3
 """Seconds of a tick in which batches are read or written, after one another."""
+PAUSE = 0.01
+"""Seconds after each batch but those of the first reading: where Redis has lost all, every replica writes all."""
 FROM_START = "-inf"
 AHEAD = 61.0
 """Seconds by which the last score may be ahead of Redis' clock: see the scripts."""
@@ -95,6 +97,8 @@ class Sessions:
         until = time.monotonic() + SLICE
         while not affinity.is_written and time.monotonic() < until:
             await self._write(link, affinity)
+            if not affinity.is_written:
+                await asyncio.sleep(PAUSE)
 
     async def _write(self, link: Link, affinity: SharedAffinity) -> None:
         batch = affinity.batch(BATCH)
@@ -113,8 +117,10 @@ class Sessions:
             return
         self._follow_accounts()
         until = time.monotonic() + SLICE
-        while await self._read_batch(link, affinity) and time.monotonic() < until:
-            pass
+        while time.monotonic() < until:
+            if not await self._read_batch(link, affinity):
+                break
+            await asyncio.sleep(PAUSE if self._loaded else 0)
         affinity.expire(time.time(), BATCH)
 
     async def _read_batch(self, link: Link, affinity: SharedAffinity) -> bool:
