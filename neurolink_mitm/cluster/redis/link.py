@@ -211,8 +211,9 @@ def _with_code(error: Exception) -> str:
 
 @cache
 def script_text(name: str) -> tuple[str, str]:
-    """Return a script and the digest by which Redis knows it."""
-    text = (files("neurolink_mitm.cluster.redis") / "scripts" / f"{name}.lua").read_text("utf-8")
+    """Return a script, behind what is common to all, and the digest by which Redis knows it."""
+    folder = files("neurolink_mitm.cluster.redis") / "scripts"
+    text = "".join((folder / f"{each}.lua").read_text("utf-8") for each in ("common", name))
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 

@@ -2,10 +2,7 @@
 -- KEYS: the lock
 -- ARGV: the holder's own random value, lease in ms
 -- Returns: 1 if it is held by that value now, else 0
-local type = redis.call('TYPE', KEYS[1]).ok
-if type ~= 'string' and type ~= 'none' then
-  redis.call('DEL', KEYS[1])
-end
+own(KEYS[1], 'string')
 local holder = redis.call('GET', KEYS[1])
 if not holder or holder == ARGV[1] then
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
@@ -13,6 +10,6 @@ if not holder or holder == ARGV[1] then
 end
 local left = redis.call('PTTL', KEYS[1])
 if left < 0 or left > tonumber(ARGV[2]) then
-  redis.call('PEXPIRE', KEYS[1], ARGV[2]) -- whoever set it otherwise is none of us
+  redis.call('PEXPIRE', KEYS[1], ARGV[2]) -- it was set by none of us
 end
 return 0

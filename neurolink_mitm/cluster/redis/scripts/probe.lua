@@ -1,10 +1,8 @@
 -- Gives one replica the right to probe an account that has cooled down, or prolongs it; all of the scopes or none.
 -- KEYS: cooldowns (hash, see cooldowns.lua), channel of news, then a key for each cooldown
 -- ARGV: kind of the news, id of the replica, milliseconds of the right, milliseconds that a cooldown may still last,
--- then the cooldowns
+--   then the cooldowns
 -- Returns: {'yours'}; {'cooling', cooldown, its state in msgpack}; or {'theirs', milliseconds for which it is denied}
-local clock = redis.call('TIME')
-local now = clock[1] + clock[2] / 1000000
 local id, lease, ahead = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]) / 1000
 
 local function ends(text)

@@ -1,6 +1,7 @@
 -- Gives back rights to probe, those that are still this replica's.
 -- KEYS: channel of news, then a key for each cooldown
 -- ARGV: kind of the news, id of the replica, then the cooldowns
+-- Returns: how many were given back
 local news = {ARGV[1], ARGV[2], 'free', 0}
 for i = 2, #KEYS do
   if redis.call('TYPE', KEYS[i]).ok == 'string' and redis.call('GETRANGE', KEYS[i], 0, 300) == ARGV[2] then

@@ -3,14 +3,8 @@
 -- ARGV: name, SHA-1 of the entry that was read (empty: none), new entry (empty: remove it), channel, replica, kind,
 --   most bytes of an entry: a longer one was not written by a replica, and its digest would take long
 -- Returns: 1, or 0 if the entry is another by now
-local function cleared(key, wanted)
-  local type = redis.call('TYPE', key).ok
-  if type ~= wanted and type ~= 'none' then
-    redis.call('DEL', key)
-  end
-end
-cleared(KEYS[1], 'hash')
-cleared(KEYS[2], 'string')
+own(KEYS[1], 'hash')
+own(KEYS[2], 'string')
 if redis.call('HSTRLEN', KEYS[1], ARGV[1]) > tonumber(ARGV[7]) then
   redis.call('HDEL', KEYS[1], ARGV[1])
 end
@@ -23,7 +17,6 @@ if ARGV[3] == '' then
 else
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 end
-local clock = redis.call('TIME')
 redis.call('SET', KEYS[2], clock[1] .. '.' .. clock[2] .. '/' .. ARGV[5])
 redis.call('PUBLISH', ARGV[4], cmsgpack.pack({'logins', ARGV[5], ARGV[6]}))
 return 1

@@ -1,14 +1,10 @@
 -- Returns the sessions written after a score, and removes some of those that nobody has used for long.
 -- KEYS: sessions (hash: name -> place), sessions:written (zset: name by the time of writing)
 -- ARGV: score, sessions that are returned at most, seconds of a session's life, sessions that there are at most,
---       bytes of a place at most
+--   bytes of a place at most
 -- Returns: time (text of seconds), last score that was looked at ('' for none), flat list of name and place
-for n, kind in ipairs({'hash', 'zset'}) do
-  local is = redis.call('TYPE', KEYS[n]).ok
-  if is ~= kind and is ~= 'none' then redis.call('DEL', KEYS[n]) end
-end
-local clock = redis.call('TIME')
-local now = clock[1] + clock[2] / 1000000
+own(KEYS[1], 'hash')
+own(KEYS[2], 'zset')
 local most = tonumber(ARGV[2])
 local function remove(names)
   if #names > 0 then
@@ -16,8 +12,8 @@ local function remove(names)
     redis.call('HDEL', KEYS[1], unpack(names))
   end
 end
-remove(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', string.format('%.6f', now - tonumber(ARGV[3])), 'LIMIT', 0, most))
-remove(redis.call('ZRANGEBYSCORE', KEYS[2], string.format('(%.6f', now + 60), '+inf', 'LIMIT', 0, most))
+remove(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', text_of(now - tonumber(ARGV[3])), 'LIMIT', 0, most))
+remove(redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. text_of(now + 60), '+inf', 'LIMIT', 0, most))
 local over = redis.call('ZCARD', KEYS[2]) - tonumber(ARGV[4])
 if over > 0 then remove(redis.call('ZRANGE', KEYS[2], 0, math.min(over, most) - 1)) end
 local written = redis.call('ZRANGEBYSCORE', KEYS[2], ARGV[1], '+inf', 'WITHSCORES', 'LIMIT', 0, most)
@@ -32,4 +28,4 @@ for n = 1, #written, 2 do
     end
   end
 end
-return {string.format('%.6f', now), last, sessions}
+return {text_of(now), last, sessions}

@@ -1,17 +1,14 @@
 -- Writes where sessions are; of two places of a session, the one used last counts.
 -- KEYS: sessions (hash: name -> "milliseconds\nhome[\nlast]"), sessions:written (zset: name by the time of writing)
 -- ARGV: channel of news, id of the replica, then of each session: name, place, '1' if others should hear of it at once
--- Each written session gets a score of its own, later than all before it: so whoever reads from the last score on
--- that they have seen misses nothing.
-for n, kind in ipairs({'hash', 'zset'}) do  -- a key of another type is none of ours
-  local is = redis.call('TYPE', KEYS[n]).ok
-  if is ~= kind and is ~= 'none' then redis.call('DEL', KEYS[n]) end
-end
-local clock = redis.call('TIME')
-local now = clock[1] + clock[2] / 1000000
+-- Returns: 1
+own(KEYS[1], 'hash')
+own(KEYS[2], 'zset')
+-- Each written session gets a score of its own, later than all before it: who reads from the last score on that it has
+-- seen misses nothing.
 local newest = redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
 local score = newest and tonumber(newest) or now
-if score < now or score > now + 60 then score = now end  -- the clock was set back, or somebody else wrote it
+if score < now or score > now + 60 then score = now end -- the clock was set back, or somebody else wrote it
 local news = {'sessions', ARGV[2]}
 for n = 3, #ARGV, 3 do
   local name, place = ARGV[n], ARGV[n + 1]
@@ -21,7 +18,7 @@ for n = 3, #ARGV, 3 do
   if not used or used > now * 1000 + 60000 or mine > used or (mine == used and place > before) then
     score = score + 0.000001
     redis.call('HSET', KEYS[1], name, place)
-    redis.call('ZADD', KEYS[2], string.format('%.6f', score), name)
+    redis.call('ZADD', KEYS[2], text_of(score), name)
     if ARGV[n + 2] == '1' then
       table.insert(news, name)
       table.insert(news, place)

@@ -1,15 +1,14 @@
 -- Renews the lease of a replica on slots of accounts, with as many as are free of those it wants.
 -- KEYS: one hash an account: id of a replica -> "slots, end of the lease, waiting since (0: not)", as text
--- ARGV: channel, id of the replica, when it asked (seconds of this server's clock; 0: unknown), seconds of a lease; of each account: name, limit, slots in use, slots wanted,
---       1 if a request waits for one
--- Returns: nothing if it is too late: the replica has given up, and asks again; else of each account how many slots the replica has, and how many others wait
-local MOST = 1000  -- replicas
-local clock = redis.call('TIME')
-local now = clock[1] + clock[2] / 1000000
+-- ARGV: channel, id of the replica, when it asked (seconds of this server's clock; 0: unknown), seconds of a lease; of
+--   each account: name, limit, slots in use, slots wanted, 1 if a request waits for one
+-- Returns: nothing if it is too late: the replica has given up, and asks again; else of each account how many slots the
+--   replica has, and how many others wait
+local MOST = 1000 -- replicas
 local id, asked, lease = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 if asked > 0 and math.abs(now - asked) > 0.6 then return {} end
 
-local function entry(text)  -- nil for what is none of ours
+local function entry(text) -- nil for what is none of ours
   local slots, ends, since = text:match('^(%d+) (%d+%.?%d*) (%d+%.?%d*)$')
   slots, ends, since = tonumber(slots), tonumber(ends), tonumber(since)
   if not since or #text > 80 or ends > now + 2 * lease or since > now + lease then return nil end
@@ -17,8 +16,7 @@ local function entry(text)  -- nil for what is none of ours
 end
 
 local function renew(key, limit, used, wanted, waits)
-  local is = redis.call('TYPE', key).ok
-  if is ~= 'none' and (is ~= 'hash' or redis.call('HLEN', key) > MOST) then redis.call('DEL', key) end
+  own(key, 'hash', MOST)
   local taken, queue, own, own_since = 0, {}, 0, 0
   local all = redis.call('HGETALL', key)
   for n = 1, #all, 2 do

@@ -1,18 +1,14 @@
 -- Writes parts of a day's spending where they are newer, and returns those that are new to the replica.
 -- KEYS: versions (hash: id of a part -> number), parts (hash: id -> JSON)
 -- ARGV: channel, id of the replica, the day, seconds until the keys expire, parts at most, bytes of a part at most,
---       bytes that are returned at most, number of parts to write; of each: id, version, JSON;
---       then of each part that is known: id, version
+--   bytes that are returned at most, number of parts to write; of each: id, version, JSON;
+--   then of each part that is known: id, version
 -- Returns: ids and versions of all parts, flat; ids, versions and JSON of those that are newer, flat
-local function own(key, most)
-  local is = redis.call('TYPE', key).ok
-  if is ~= 'none' and (is ~= 'hash' or redis.call('HLEN', key) > most) then redis.call('DEL', key) end
-end
 local most, longest, left = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-own(KEYS[1], most)
-own(KEYS[2], most)
+own(KEYS[1], 'hash', most)
+own(KEYS[2], 'hash', most)
 
-local function version(id)  -- 0 for what is none
+local function version(id) -- 0 for what is none
   local text = redis.call('HGET', KEYS[1], id)
   local number = text and #text < 20 and tonumber(text)
   if not number or not (number >= 0 and number < 2 ^ 53) or redis.call('HSTRLEN', KEYS[2], id) == 0 then return 0 end

@@ -2,8 +2,7 @@
 -- KEYS: tallies (hash: id -> JSON), alive (zset: id by last tick)
 -- ARGV: id, JSON or '', replicas that are returned at most, bytes of one at most, and of all
 -- Returns: JSON of each other replica that is there
-local is = redis.call('TYPE', KEYS[1]).ok
-if is ~= 'hash' and is ~= 'none' then redis.call('DEL', KEYS[1]) end
+own(KEYS[1], 'hash')
 if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
 if redis.call('TYPE', KEYS[2]).ok ~= 'zset' then return {} end
 local tallies, alive, left = {}, {}, tonumber(ARGV[5])
@@ -15,7 +14,7 @@ for _, id in ipairs(redis.call('ZREVRANGE', KEYS[2], 0, tonumber(ARGV[3]) - 1)) 
     table.insert(tallies, redis.call('HGET', KEYS[1], id))
   end
 end
-for n, id in ipairs(redis.call('HRANDFIELD', KEYS[1], 10)) do  -- what replicas that are gone have left
+for n, id in ipairs(redis.call('HRANDFIELD', KEYS[1], 10)) do -- what replicas that are gone have left
   if not alive[id] then redis.call('HDEL', KEYS[1], id) end
 end
 return tallies
