@@ -27,6 +27,7 @@ from neurolink_mitm.ports import Runtime
 
 if TYPE_CHECKING:
     from neurolink_mitm.cluster.feed import Feed
+    from neurolink_mitm.cluster.home.seal import Sealer
     from neurolink_mitm.cluster.home.sharing import Sharing
     from neurolink_mitm.cluster.home.sync import Sync
     from neurolink_mitm.cluster.redis.blocking_link import BlockingLink
@@ -105,7 +106,7 @@ class ClusterSwitch:
                 self._replica.begin()
 
     async def _make(self, wanted: Wanted) -> Replica:
-        naming = await run_in_thread(partial(_prepare, wanted, self._sources))
+        sealer = await run_in_thread(partial(_prepare, wanted, self._sources))
         from neurolink_mitm.cluster.pool.sessions import Sessions
         from neurolink_mitm.cluster.pool.tallies import CountedByAll
         from neurolink_mitm.cluster.redis.blocking_link import BlockingLink
@@ -122,8 +123,11 @@ class ClusterSwitch:
         blocking = BlockingLink(link, asyncio.get_running_loop())
         sync = await run_in_thread(partial(_sync, settings, self._sources, blocking, replica.id))
         counted = CountedByAll(replica, runtime.pool)
-        sessions = Sessions(replica, runtime.pool, naming)
-        feeds = [*feeds_of(replica, runtime), _sharing(runtime, sync, blocking, self._sources)]
+        sessions = Sessions(replica, runtime.pool, sealer.digest(Secret("sessions")).encode())
+        feeds = [
+            *feeds_of(replica, runtime, sealer),
+            _sharing(runtime, sync, blocking, self._sources),
+        ]
         replica.share([*feeds, sessions, counted])
         runtime.cluster = View(described, replica, counted)
         return replica
@@ -139,10 +143,11 @@ def _note_marks(sources: Sources) -> None:
         logger.warning("%s", e)
 
 
-def _prepare(wanted: Wanted, sources: Sources) -> bytes:
+def _prepare(wanted: Wanted, sources: Sources) -> Sealer:
     """Do what takes long, beside requests: import redis-py and cryptography, read scripts, make the context of TLS.
 
-    Return the key of sessions' names: who reads Redis can't guess which sessions there are.
+    Return what seals and signs for the other replicas, and digests names: who reads Redis can't guess which sessions
+    there are.
     """
     package = import_module("neurolink_mitm.cluster")
     for module in walk_packages(package.__path__, "neurolink_mitm.cluster."):
@@ -155,10 +160,10 @@ def _prepare(wanted: Wanted, sources: Sources) -> bytes:
     load_scripts()
     settings = wanted.settings
     key = read_cluster_key(key_path(settings, sources.config_file, sources.home))
-    return Sealer(key, settings.namespace).digest(Secret("sessions")).encode()
+    return Sealer(key, settings.namespace)
 
 
-def feeds_of(replica: Replica, runtime: Runtime) -> list[Feed]:
+def feeds_of(replica: Replica, runtime: Runtime, sealer: Sealer) -> list[Feed]:
     """Return the feeds of a replica, in the order in which they are pushed and read: a line each.
 
     Modules of `cluster` are imported here, where a cluster is wanted.
@@ -166,7 +171,7 @@ def feeds_of(replica: Replica, runtime: Runtime) -> list[Feed]:
     from neurolink_mitm.cluster.limits.feeds import limit_feeds
     from neurolink_mitm.cluster.pool.feeds import pool_feeds
 
-    return [*pool_feeds(replica, runtime), *limit_feeds(replica, runtime)]
+    return [*pool_feeds(replica, runtime), *limit_feeds(replica, runtime, sealer)]
 
 
 def _sync(settings: Cluster, sources: Sources, link: BlockingLink, replica: str) -> Sync:

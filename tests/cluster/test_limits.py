@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import itertools
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from neurolink_mitm.adapters.system import SystemClock
+from neurolink_mitm.cluster.home.seal import Sealer
 from neurolink_mitm.cluster.limits.feeds import limit_feeds
 from neurolink_mitm.cluster.redis.link import Link
 from neurolink_mitm.cluster.redis.names import Names
@@ -31,6 +33,7 @@ from tests.cluster.redis_server import RedisServer
 from tests.fakes import make_account, make_exchange, make_runtime
 
 pytestmark = pytest.mark.real("redis")
+SEALER = Sealer(Secret(base64.b64encode(bytes(32)).decode()), "nl")
 NAMESPACES = (f"n{n}" for n in itertools.count())
 ASKED = Requirements(claude_code=True)
 
@@ -77,7 +80,7 @@ async def three(server: RedisServer, **limits: Any) -> AsyncIterator[list[Proxy]
             runtime.clock = SystemClock()
             link = Link(Secret(server.url), namespace)
             replica = Replica(link, name, lambda _: Member())
-            replica.share(limit_feeds(replica, runtime))
+            replica.share(limit_feeds(replica, runtime, SEALER))
             await replica.start()
             stack.push_async_callback(replica.stop)
             members.append(Proxy(replica, runtime))
@@ -143,7 +146,7 @@ class SlowLink:
 async def test_a_slot_that_goes_back_is_not_used_while_redis_is_asked() -> None:
     runtime, link = make_runtime(make_account(max_concurrent=2)), SlowLink()
     replica = Replica(Link(Secret("redis://127.0.0.1:1/0"), "nl"), "a", lambda _: Member())
-    _, slots = limit_feeds(replica, runtime)
+    _, slots = limit_feeds(replica, runtime, SEALER)
     member = Proxy(replica, runtime)
     link.answers.put_nowait([2, 0])
     await slots.read(link)  # type: ignore[arg-type]

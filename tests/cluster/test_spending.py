@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from neurolink_mitm.adapters.cost import Spending, read_day
 from neurolink_mitm.adapters.system import SystemClock
+from neurolink_mitm.cluster.home.seal import Sealer
 from neurolink_mitm.cluster.limits.spending import SharedSpending
 from neurolink_mitm.cluster.redis.link import Link
 from neurolink_mitm.cluster.replica import Replica
@@ -25,6 +28,7 @@ from tests.cluster.redis_server import RedisServer
 from tests.fakes import make_account, make_runtime
 
 pytestmark = pytest.mark.real("redis")
+SEALER = Sealer(Secret(base64.b64encode(bytes(32)).decode()), "nl")
 NAMES = (f"r{n}" for n in itertools.count())
 
 
@@ -63,7 +67,7 @@ async def member(server: RedisServer, home: Path, cap: float | None = None) -> P
     await asyncio.to_thread(home.mkdir, exist_ok=True)
     runtime.spending = alone = Spending(home / "spend.json", runtime.pool.budget)
     replica = Replica(Link(Secret(server.url), "nl"), next(NAMES), lambda _: Member())
-    replica.share([SharedSpending(replica, runtime, alone)])
+    replica.share([SharedSpending(replica, runtime, alone, SEALER)])
     await replica.start()
     return Proxy(replica, runtime, alone)
 
@@ -171,7 +175,7 @@ async def test_what_was_spent_alone_today_counts_when_a_home_joins(
     assert read_day(tmp_path / "spend.json").usd == 5.0
 
 
-@pytest.mark.parametrize("broken", ["versions", "parts", "both", "types"])
+@pytest.mark.parametrize("broken", ["versions", "parts", "both", "types", "forged"])
 async def test_what_others_write_into_redis_breaks_nothing(
     redis_server: RedisServer, tmp_path: Path, broken: str
 ) -> None:
@@ -185,6 +189,14 @@ async def test_what_others_write_into_redis_breaks_nothing(
         await redis.hset(versions, mapping={a.replica.id: "9" * 15, "x": "nan", "y": "z" * 9999})
     if broken in ("parts", "both"):
         await redis.hset(parts, mapping={a.replica.id: '{"usd":-5}', "x": "\xff", "y": "{}"})
+    if broken == "forged":
+        moved = await redis.hget(parts, a.replica.id)
+        await redis.hset(versions, mapping={"x": "1", "y": "1", "z": "1"})
+        sums = {"x": '{"usd":1e9}', "y": moved, "z": "A" * 56 + '{"usd":1e9}'}
+        await redis.hset(parts, mapping=sums)
+        await redis.publish(
+            names.news, msgspec.msgpack.encode(["spend", "x", str(day), "w", "1", '{"usd":1e9}'])
+        )
     if broken == "types":
         await redis.delete(versions, parts)
         await redis.set(versions, "x")

@@ -9,7 +9,7 @@ from typing import Any
 
 from neurolink_mitm.adapters.cost import Spending
 from neurolink_mitm.cluster.feed import Feed
-from neurolink_mitm.cluster.limits.spending import SharedSpending
+from neurolink_mitm.cluster.limits.spending import SharedSpending, Signer
 from neurolink_mitm.cluster.redis.link import Link
 from neurolink_mitm.cluster.replica import Replica
 from neurolink_mitm.core.auth.client_keys import ClientKey
@@ -255,7 +255,7 @@ def _asked_at(link: Link, now: float) -> str:
     return "0" if link.offset.seconds is None else f"{link.offset.to_server(now):.6f}"
 
 
-def limit_feeds(replica: Replica, runtime: Runtime) -> list[Feed]:
+def limit_feeds(replica: Replica, runtime: Runtime, signer: Signer) -> list[Feed]:
     """Return the feeds of limits, and have the pool and the gate use the shared ones."""
     accounts = AccountLimits(replica, runtime.pool)
     feeds: list[Feed] = [
@@ -263,5 +263,5 @@ def limit_feeds(replica: Replica, runtime: Runtime) -> list[Feed]:
         SlotLeases(replica, runtime, accounts),
     ]
     if isinstance(runtime.spending, Spending):
-        feeds.append(SharedSpending(replica, runtime, runtime.spending))
+        feeds.append(SharedSpending(replica, runtime, runtime.spending, signer))
     return feeds

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import secrets
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -42,8 +43,19 @@ MOST_BYTES = 1024 * 1024
 """Bytes of parts that one answer has; the rest comes with the next."""
 WRITTEN, EXCHANGES = 50, 3
 """Parts that are written at once, and how often in a row: many only where Redis has lost all."""
+SIGNATURE = 56
+"""Bytes before a part: whoever can write to Redis must not make up what was spent, or nobody could spend any more."""
 MOST_READ = 32 * 1024 * 1024
 """Bytes of other replicas' parts that are taken over in a day."""
+
+
+class Signer(Protocol):
+    """Signs by the cluster's key, as `home/seal.py` does."""
+
+    def seal(self, place: tuple[str, str, int], plain: bytes, *, hidden: bool) -> bytes: ...
+
+    def open(self, place: tuple[str, str, int], sealed: bytes, *, hidden: bool) -> bytes:
+        """Raises `ValueError`."""
 
 
 class SharedSpending:
@@ -51,8 +63,9 @@ class SharedSpending:
 
     kind = "spend"
 
-    def __init__(self, replica: Replica, runtime: Runtime, alone: Spending) -> None:
+    def __init__(self, replica: Replica, runtime: Runtime, alone: Spending, signer: Signer) -> None:
         """`alone` counted so far, and does again after `close`."""
+        self._signer = signer
         self._replica, self._runtime, self._alone = replica, runtime, alone
         self._budget = runtime.pool.budget
         self._daybook = Daybook(replica.id, self._today())
@@ -143,7 +156,7 @@ class SharedSpending:
         _, day, part_id, version, text = news
         with self._changed:
             if int(day) == self._daybook.day:
-                self._merge(str(part_id), int(version), _bytes(text))
+                self._merge(int(day), str(part_id), int(version), _bytes(text))
 
     async def push(self, link: Link) -> None:
         with self._changed:
@@ -167,7 +180,8 @@ class SharedSpending:
             own = msgspec.convert(msgspec.to_builtins(daybook.own), Part)  # a copy
             pushed = self._to_write()
             known = [text for each in daybook.versions.items() for text in map(str, each)]
-        arguments = [link.names.news, self._replica.id, day, KEPT, MOST_PARTS, LONGEST, MOST_BYTES]
+        arguments = [link.names.news, self._replica.id, day, KEPT, MOST_PARTS, LONGEST + SIGNATURE]
+        arguments.append(MOST_BYTES)
         written = [text for each in pushed for text in each]
         keys = [f"spend {day} versions", f"spend {day} parts"]
         answer = await link.script("spend", keys, [*arguments, len(pushed), *written, *known])
@@ -187,9 +201,9 @@ class SharedSpending:
     def _merge_all(self, flat: Sequence[bytes]) -> list[bytes]:
         """Take over ids, versions and texts of parts. Return the ids of those that are none."""
         broken = []
-        for part_id, version, text in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
+        for part_id, version, text in _triples(flat):
             try:
-                self._merge(_text(part_id), int(version), text)
+                self._merge(self._daybook.day, _text(part_id), int(version), text)
             except (ValueError, *UNREADABLE):
                 broken.append(part_id)
         return broken
@@ -203,14 +217,29 @@ class SharedSpending:
         """Return the parts that Redis does not have, `WRITTEN` at most."""
         stored, daybook = self._stored, self._daybook
         newer = [(i, v) for i, v in daybook.versions.items() if v > stored.get(i, 0)]
-        return [(each, version, daybook.written(each)) for each, version in newer[:WRITTEN]]
+        return [(each, version, self._signed(each, version)) for each, version in newer[:WRITTEN]]
 
-    def _merge(self, part_id: str, version: int, text: bytes) -> None:
+    def _signed(self, part_id: str, version: int) -> bytes:
+        place, text = (
+            (f"spend {self._daybook.day}", part_id, version),
+            self._daybook.written(part_id),
+        )
+        sealed = self._signer.seal(place, text, hidden=False)
+        return base64.b64encode(sealed[: len(sealed) - len(text)]) + text
+
+    def _part(self, day: int, part_id: str, version: int, text: bytes) -> Part:
+        """Return a part that a replica has signed. Raises `ValueError` for any other."""
+        sealed = base64.b64decode(text[:SIGNATURE], validate=True) + text[SIGNATURE:]
+        place = (f"spend {day}", part_id, version)
+        return msgspec.json.decode(self._signer.open(place, sealed, hidden=False), type=Part)
+
+    def _merge(self, day: int, part_id: str, version: int, text: bytes) -> None:
         """Take over a part. Raises `ValueError` if it is none."""
+        part = self._part(day, part_id, version, text)
         self._read_bytes += len(text) if part_id != self._daybook.id else 0
         if self._read_bytes > MOST_READ:
             return
-        if self._daybook.merge(part_id, version, msgspec.json.decode(text, type=Part)):
+        if self._daybook.merge(part_id, version, part):
             self._unwritten = True
             self._changed.notify_all()
             self._sum_up()
@@ -219,12 +248,12 @@ class SharedSpending:
         """Take over what clients had used until the day, of those that have seen it: this home may be a new one."""
         day = self._daybook.day - 1
         before = Daybook("", day)
-        arguments = [link.names.news, "", day, KEPT, MOST_PARTS, LONGEST, MOST_BYTES, 0]
+        arguments = [link.names.news, "", day, KEPT, MOST_PARTS, LONGEST + SIGNATURE, MOST_BYTES, 0]
         keys = [f"spend {day} versions", f"spend {day} parts"]
         answer = await link.script("spend", keys, arguments)
-        for part_id, text in zip(answer[1][::3], answer[1][2::3], strict=True):
+        for name, version, text in _triples(answer[1]):
             try:
-                before.merge(_text(part_id), 1, msgspec.json.decode(text, type=Part))
+                before.merge(_text(name), 1, self._part(day, _text(name), int(version), text))
             except (ValueError, *UNREADABLE):
                 continue
         with self._changed:
@@ -324,6 +353,10 @@ def _record(day: Day) -> Record:
         return msgspec.convert(day.cluster or {}, Record)
     except ValueError:
         return Record()
+
+
+def _triples(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes, bytes]]:
+    return zip(flat[::3], flat[1::3], flat[2::3], strict=True)
 
 
 def _bytes(text: object) -> bytes:
