@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from neurolink_mitm.core.cluster.report import place_of
 from neurolink_mitm.core.status.diagnostic import SKEW, Diagnostic, ok, warn
 
 Report = Mapping[str, Any]
-FIXES = (
+Fixes = Sequence[tuple[Sequence[str], str]]
+FIXES: Fixes = (
     (("NOAUTH", "WRONGPASS", "ERR AUTH"), "correct the password in cluster.url"),
     (("DB index",), "correct the number at the end of cluster.url"),
     (("READONLY",), "let cluster.url name the primary, not a copy of it"),
@@ -19,6 +20,12 @@ FIXES = (
     (("Protocol error",), "correct cluster.url: another program answers there"),
 )  # fmt: skip
 """Words of an error, and what to do about it."""
+REASONS: Fixes = (
+    (("NOPERM",), "give the user of cluster.url the rights that neurolink docs cluster names"),
+    (("another key",), "copy cluster.key from another replica, and start again"),
+    (("another account",), "neurolink auth login anthropic --add --label OTHER, then neurolink auth logout LABEL"),
+)  # fmt: skip
+"""Words of the reason why something is not shared, and what to do about it."""
 ELSE = "see whether Redis runs and can be reached (redis-cli -u URL ping), and whether it speaks TLS (rediss://) or not"
 
 
@@ -43,19 +50,22 @@ def _replicas(report: Report) -> str:
 def _redis(redis: Report) -> Iterator[Diagnostic]:
     if redis["state"] != "connected":
         error = redis["error"] or next((each["reason"] for each in redis["failing"]), "no answer")
-        fix = next((fix for words, fix in FIXES if any(word in error for word in words)), ELSE)
         yield warn(
             "cluster-away",
             f"Redis is away ({error}): each replica goes on by what it knows, and refreshes no login",
-            fix,
+            _fix(FIXES, error, ELSE),
         )
         return
     for each in redis["failing"]:
         yield warn(
             "cluster-not-shared",
             f"{each['kind']} are not shared ({each['reason']})",
-            "look at the Redis of cluster.url: the user's rights, and who else writes to this namespace",
+            _fix(REASONS, each["reason"], "see who else writes to this namespace of Redis"),
         )
+
+
+def _fix(fixes: Fixes, error: str, otherwise: str) -> str:
+    return next((fix for words, fix in fixes if any(word in error for word in words)), otherwise)
 
 
 def _clock(redis: Report) -> Iterator[Diagnostic]:

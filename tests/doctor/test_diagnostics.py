@@ -374,6 +374,20 @@ def test_what_to_do_about_a_redis_that_is_away(error: str, fix: str) -> None:
     assert fix in finding.fix
 
 
+@pytest.mark.parametrize(
+    ("reason", "fix"),
+    [
+        ("NOPERM this user has no permissions", "rights"),
+        ("logins in Redis: 'a': sealed with another key: copy cluster.key", "copy cluster.key"),
+        ("logins in Redis: 'a': another account than here", "--label OTHER"),
+        ("cut off", "who else writes"),
+    ],
+)
+def test_what_to_do_about_what_is_not_shared(reason: str, fix: str) -> None:
+    [finding] = troubles(results(**cluster(failing=[{"kind": "logins", "reason": reason}])))
+    assert fix in finding.fix
+
+
 def test_a_refusal_of_all_is_why_redis_is_away() -> None:
     refused = [{"kind": "members", "reason": "NOPERM no rights"}]
     [finding] = troubles(results(**cluster(state="away", failing=refused)))
