@@ -12,7 +12,7 @@ import select
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from neurolink_mitm.adapters import home_root
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+Secure = Callable[[socket.socket], socket.socket]
+"""Shakes hands on a connection. Raises `OSError`."""
 HOSTS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - connected to, not bound to
 
 
@@ -46,8 +48,10 @@ def ask(state: dict[str, Any], limit: float, query: str = "") -> dict[str, Any] 
         f"GET /status?{query} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
         f"x-neurolink-admin: {token}\r\n\r\n"
     )
+    fingerprint = (state.get("tls") or {}).get("fingerprint")
+    secure = _pinned(fingerprint) if fingerprint else _plain
     try:
-        answer = _exchange((host, port), request.encode("ascii"), time.monotonic() + limit)
+        answer = _exchange((host, port), request.encode("ascii"), time.monotonic() + limit, secure)
         head, _, body = answer.partition(b"\r\n\r\n")
         return json.loads(body) if head.startswith(b"HTTP/1.1 200 ") else None
     except ConnectionRefusedError:
@@ -56,9 +60,35 @@ def ask(state: dict[str, Any], limit: float, query: str = "") -> dict[str, Any] 
         return None
 
 
-def _exchange(address: tuple[str, int], request: bytes, deadline: float) -> bytes:
+def _plain(connection: socket.socket) -> socket.socket:
+    return connection
+
+
+def _pinned(fingerprint: str) -> Secure:
+    """Return what secures a connection to the owner of one certificate, as `adapters.own_address` does.
+
+    Only where callers speak TLS is its import paid.
+    """
+    import ssl
+    from hashlib import sha256
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+
+    def secure(connection: socket.socket) -> socket.socket:
+        secured = context.wrap_socket(connection)
+        if sha256(secured.getpeercert(binary_form=True) or b"").hexdigest() != fingerprint:
+            secured.close()
+            raise OSError("the certificate is not that of this home's proxy")
+        return secured
+
+    return secure
+
+
+def _exchange(address: tuple[str, int], request: bytes, deadline: float, secure: Secure) -> bytes:
     received = b""
-    with socket.create_connection(address, timeout=deadline - time.monotonic()) as connection:
+    plain = socket.create_connection(address, timeout=deadline - time.monotonic())
+    with plain, secure(plain) as connection:
         connection.sendall(request)
         while True:
             left = deadline - time.monotonic()

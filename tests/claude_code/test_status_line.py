@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from neurolink_mitm.claude_code.status_line import ask, read_json
+from tests.adapters.tls_server import make_certificate, tls_server
 
 
 @contextmanager
@@ -54,6 +57,18 @@ def test_the_report() -> None:
 def test_what_is_no_report(answer: bytes) -> None:
     with answering(answer) as (state, _):
         assert ask(state, 20) is None
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["ours", "another's"])
+def test_a_proxy_with_a_certificate_is_asked_over_tls(tmp_path: Path, own: bool) -> None:
+    path = make_certificate(tmp_path)
+    der = ssl.PEM_cert_to_DER_cert(path.read_text().partition("-----BEGIN PRIVATE")[0])
+    fingerprint = sha256(der).hexdigest() if own else "0" * 64
+    received = bytearray()
+    with tls_server(path, received) as port:
+        state = {"host": "127.0.0.1", "port": port, "adminToken": "t0"}
+        assert ask(state | {"tls": {"fingerprint": fingerprint}}, 20) is None
+    assert received.startswith(b"GET /status?") is own
 
 
 def test_silence_ends_at_the_limit() -> None:
