@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
@@ -46,16 +47,31 @@ class SharedAffinity(Affinity):
         """Names of places to write; whether others should hear of it at once."""
         self._rewritten: list[Name] = []
         """Names that become `unwritten` bit by bit: at once, 10^5 of them would hold up the event loop."""
+        self._adopted: OrderedDict[Name, Place] = OrderedDict()
+        """Sessions that were kept otherwise: each gets its digest when it is asked for, or bit by bit."""
 
     def digest(self, session: Session) -> bytes:
         text = "\0".join(session).encode("utf-8", "surrogatepass")
         return hmac.digest(self._key, text, "sha256")[:DIGEST]
 
+    def _named(self, session: Session) -> bytes:
+        """Return the name of a session, which has a place by it if it was adopted."""
+        name = self.digest(session)
+        place = self._adopted.pop(session, None) if self._adopted else None
+        if place:
+            self._take_in(name, place)
+        return name
+
+    def _take_in(self, name: bytes, place: Place) -> None:
+        if name not in self._places:
+            self._put(name, place)
+        self.unwritten.setdefault(name, False)
+
     def home(self, session: Session | None, now: float) -> str | None:
         return next(iter(self.accounts(session, now)), None)
 
     def accounts(self, session: Session | None, now: float) -> tuple[str, ...]:
-        place = self._place(self.digest(session), now) if session else None
+        place = self._place(self._named(session), now) if session else None
         return self._accounts(place) if place else ()
 
     def _accounts(self, place: Place) -> tuple[str, ...]:
@@ -66,7 +82,7 @@ class SharedAffinity(Affinity):
     def served(self, session: Session | None, key: str, now: float, *, moves: bool = False) -> None:
         if session is None:
             return
-        name = self.digest(session)
+        name = self._named(session)
         before = self._place(name, now)
         accounts = self._accounts(before) if before and not moves else ()
         place = Place(accounts[0] if accounts else key, key, now)
@@ -75,6 +91,10 @@ class SharedAffinity(Affinity):
         if changed or _turn(name, before.used_at if before else 0.0) != _turn(name, now):
             self.unwritten[name] = changed or self.unwritten.get(name, False)
             self._on_change()
+
+    @property
+    def size(self) -> int:
+        return len(self._places) + len(self._adopted)
 
     def forget(self, key: str) -> None:
         """Do nothing: `accounts` leaves out those that are gone."""
@@ -98,20 +118,23 @@ class SharedAffinity(Affinity):
 
     @property
     def is_written(self) -> bool:
-        return not (self.unwritten or self._rewritten)
+        return not (self.unwritten or self._rewritten or self._adopted)
 
     def adopt(self, before: Affinity) -> None:
         """Take over the sessions of this process that were kept otherwise."""
         if isinstance(before, SharedAffinity):
             self._places = before._places if before._key == self._key else self._places
+            self._adopted = before._adopted
         else:
-            for name, place in before._places.items():
-                assert isinstance(name, tuple)
-                self._put(self.digest(name), place)
+            self._adopted = before._places
         self.write_all()
 
     def batch(self, most: int) -> list[tuple[bytes, Place, bool]]:
         """Return the unwritten places that are written next; whether others should hear of each at once."""
+        while self._adopted and len(self.unwritten) < most:
+            session, adopted = self._adopted.popitem(last=False)
+            assert isinstance(session, tuple)
+            self._take_in(self.digest(session), adopted)
         while self._rewritten and len(self.unwritten) < most:
             self.unwritten.setdefault(self._rewritten.pop(), False)
         batch = []

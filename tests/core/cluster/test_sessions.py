@@ -197,6 +197,21 @@ def test_sessions_of_before_the_cluster_keep_their_homes() -> None:
     assert other.size == 0
 
 
+def test_many_sessions_of_before_are_named_bit_by_bit() -> None:
+    """Digests of 10^4 at once would take 30 ms of the event loop."""
+    single, kept = Affinity(), affinity()
+    sessions = [(str(n), "opus") for n in range(30)]
+    for session in sessions:
+        single.served(session, "a", NOW)
+    kept.adopt(single)
+    assert (len(kept.batch(10)), kept.size, len(kept._places)) == (10, 30, 10)
+    assert kept.home(sessions[-1], NOW) == "a"
+    while not kept.is_written:
+        kept.wrote(kept.batch(10))
+    assert (kept.size, len(kept._places)) == (30, 30)
+    assert {kept.home(session, NOW) for session in sessions} == {"a"}
+
+
 @pytest.mark.parametrize("last", ["anthropic:a", "anthropic:b"])
 def test_what_is_written_is_read(last: str) -> None:
     place = Place("anthropic:a", last, NOW)
