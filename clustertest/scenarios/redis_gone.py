@@ -1,17 +1,28 @@
 """5. Redis hangs, dies and comes back empty: no request fails or waits, and what the replicas know is written back."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 
 from clustertest.figures import Figure, Scale, at_least, at_most, exactly, reported
 from clustertest.load import Clients, Result, latency
 from clustertest.replicas import Pool, account_of
 from clustertest.stage import REPLICAS, Stage, stage
+from tests.cluster.redis_server import RedisServer
 
 POOL = Pool(logins=dict.fromkeys("abcd", 36_000.0), routing={"strategy": "fill-first"})
-PHASES = ("there", "hung", "dead", "back, empty")
+PHASES: dict[str, Callable[[RedisServer], object]] = {
+    "there": lambda redis: None,
+    "hung": lambda redis: redis.hang(),
+    "dead": lambda redis: redis.kill(),
+    "back, empty": lambda redis: redis.start(),
+}
+"""What begins each phase."""
+SLICE = 0.5
+"""Seconds of a phase that are judged by themselves."""
 _BACK = 3.0
 """Seconds after which all is written back: a tick, and what the breaker waits."""
 
@@ -20,8 +31,9 @@ _BACK = 3.0
 class Phase:
     """The results of the replicas, and those of the control at the same time."""
 
-    shared: list[Result]
-    alone: list[Result]
+    began: float
+    shared: list[Result] = field(default_factory=list)
+    alone: list[Result] = field(default_factory=list)
 
 
 async def run(scale: Scale) -> list[Figure]:
@@ -44,6 +56,7 @@ async def act(running: Stage, scale: Scale) -> list[Figure]:
             _added(name, [each[name] for each in rounds], [each["there"] for each in rounds], scale)
             for name in PHASES
         ),
+        _worst_slices(rounds, scale),
         Figure(
             "keys in Redis that were not written back",
             ", ".join(missing) or "none",
@@ -59,14 +72,24 @@ async def act(running: Stage, scale: Scale) -> list[Figure]:
 
 
 async def _round(running: Stage, scale: Scale) -> dict[str, Phase]:
-    phases = {"there": await _load(running, scale)}
-    running.redis.hang()
-    phases["hung"] = await _load(running, scale)
-    running.redis.kill()
-    phases["dead"] = await _load(running, scale)
-    await asyncio.to_thread(running.redis.start)
-    phases["back, empty"] = await _load(running, scale)
+    """Let Redis go and come back while requests come without a pause."""
+    load = asyncio.create_task(_load(running, scale))
+    began, phases = time.time(), {}
+    for number, (name, happens) in enumerate(PHASES.items()):
+        await asyncio.sleep(began + number * scale.phase - time.time())
+        phases[name] = Phase(time.time())
+        await asyncio.to_thread(happens, running.redis)
+    shared, alone = await load
+    for result in shared:
+        _phase_of(result, phases.values()).shared.append(result)
+    for result in alone:
+        _phase_of(result, phases.values()).alone.append(result)
     return phases
+
+
+def _phase_of(result: Result, phases: Iterable[Phase]) -> Phase:
+    first, *later = phases
+    return max([first, *(p for p in later if p.began <= result.sent)], key=lambda p: p.began)
 
 
 async def _limit(running: Stage) -> None:
@@ -78,22 +101,22 @@ async def _limit(running: Stage) -> None:
     await running.clients.steady(20, 1)
 
 
-async def _load(running: Stage, scale: Scale) -> Phase:
-    """Send as many requests to each replica, and to the control, never to two at once: they share the machine."""
-    proxies = [*running.replicas, *([running.control] if running.control else [])]
-    clients = [Clients(proxy.port) for proxy in proxies]
-    rate = scale.rate / 2 / REPLICAS
+async def _load(running: Stage, scale: Scale) -> tuple[list[Result], list[Result]]:
+    """Send as many requests to the control as to all replicas, never to two at once: they share the machine."""
+    seconds, rate = scale.phase * len(PHASES), scale.rate / 2
+    parts = [(replica, n / rate, rate / REPLICAS) for n, replica in enumerate(running.replicas)]
+    parts += [(control, 0.5 / rate, rate) for control in [running.control] if control]
+    clients = [Clients(proxy.port) for proxy, _, _ in parts]
 
     async def steady(n: int) -> list[Result]:
-        await asyncio.sleep(n / len(clients) / rate)
-        return await clients[n].steady(rate, scale.phase)
+        _, after, own_rate = parts[n]
+        await asyncio.sleep(after)
+        return await clients[n].steady(own_rate, seconds)
 
     results = await asyncio.gather(*map(steady, range(len(clients))))
     for each in clients:
         each.close()
-    return Phase(
-        [*chain.from_iterable(results[:REPLICAS])], [*chain.from_iterable(results[REPLICAS:])]
-    )
+    return [*chain.from_iterable(results[:REPLICAS])], [*chain.from_iterable(results[REPLICAS:])]
 
 
 def _failed(name: str, phases: Sequence[Phase]) -> Figure:
@@ -108,6 +131,31 @@ def _added(name: str, phases: Sequence[Phase], there: Sequence[Phase], scale: Sc
     beside = latency(control or [r for phase in there for r in phase.shared])
     what = f"{name}: p99 {found.p99:.1f} ms, {'control' if control else 'before'} {beside.p99:.1f} ms: added"
     return at_most(what, round(found.p99 - beside.p99, 1), scale.added_ms, " ms")
+
+
+def _worst_slices(rounds: Sequence[dict[str, Phase]], scale: Scale) -> Figure:
+    """Compare the p99 of the worst half second of the replicas with that of the control, if there is one."""
+    shared, alone = (_slices(rounds, of) for of in (lambda p: p.shared, lambda p: p.alone))
+    worst = max(shared, key=lambda each: shared[each])
+    what = f"worst half second: {worst}: p99 {shared[worst]:.1f} ms"
+    if not alone:
+        return reported("worst half second", f"{worst}: p99 {shared[worst]:.1f} ms")
+    control = max(alone.values())
+    what = f"{what}, the control's {control:.1f} ms: added"
+    return at_most(what, round(shared[worst] - control, 1), scale.added_ms, " ms")
+
+
+def _slices(
+    rounds: Sequence[dict[str, Phase]], results: Callable[[Phase], list[Result]]
+) -> dict[str, float]:
+    """Return the p99 of each half second after what happened, of all rounds together."""
+    slices: dict[str, list[Result]] = defaultdict(list)
+    for each in rounds:
+        for name, phase in each.items():
+            for result in results(phase):
+                after = max(0.0, result.sent - phase.began) // SLICE * SLICE
+                slices[f"{name}, {after:.1f} s"].append(result)
+    return {name: latency(some).p99 for name, some in slices.items()}
 
 
 def _sized(keys: dict[str, int], word: str) -> int:
