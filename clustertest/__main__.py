@@ -14,7 +14,7 @@ import click
 
 from bench.children import ROOT, StartError
 from clustertest.figures import FULL, SHORT, Figure
-from clustertest.report import make_console, show
+from clustertest.report import make_console, show, show_all
 from clustertest.scenarios import SCENARIOS
 
 _JSON = ROOT / "clustertest" / "results" / "latest.json"
@@ -46,6 +46,7 @@ def main(only: str, short: bool, sessions: int | None, path: Path) -> None:
     scale = replace(scale, sessions=sessions or scale.sessions)
     console = make_console()
     found: dict[int, list[Figure]] = {}
+    rows: list[tuple[int, str, list[Figure], float]] = []
     for number in sorted(numbers):
         title, run = SCENARIOS[number]
         click.echo(f"{number}. {title} …", err=True)
@@ -56,7 +57,9 @@ def main(only: str, short: bool, sessions: int | None, path: Path) -> None:
             found[number] = [Figure("the scenario", _words(error), "runs to its end", False)]
         except KeyboardInterrupt:
             sys.exit(130)
-        show(number, title, found[number], time.monotonic() - began, console)
+        rows.append((number, title, found[number], time.monotonic() - began))
+        show(*rows[-1], console)
+    show_all(rows, console)
     met = {n: all(f.met for f in figures) for n, figures in found.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     results = {n: {"met": met[n], "figures": [asdict(f) for f in fs]} for n, fs in found.items()}

@@ -30,3 +30,16 @@ def show(
         table.add_row(mark, figure.what, figure.found, figure.wanted)
     console.print(f"\n{number}. {title}: {verdict} ({seconds:.0f} s)", highlight=False)
     console.print(table)
+
+
+def show_all(rows: Sequence[tuple[int, str, Sequence[Figure], float]], console: Console) -> None:
+    """Print a line for each scenario: its number, title, figures and seconds."""
+    table = Table(box=box.HORIZONTALS, show_edge=False)
+    for heading in ("", "scenario", "met", "seconds"):
+        table.add_column(heading)
+    for number, title, figures, seconds in rows:
+        met = sum(figure.met for figure in figures)
+        verdict = "[green]PASS[/]" if met == len(figures) else "[red]FAIL[/]"
+        table.add_row(verdict, f"{number}. {title}", f"{met} of {len(figures)}", f"{seconds:.0f}")
+    console.print()
+    console.print(table)

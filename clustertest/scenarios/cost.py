@@ -2,16 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Iterator, Sequence
+from itertools import chain, cycle
 from statistics import median
 
 import psutil
 
 from bench.usage import cpu_seconds, rss_mb
-from clustertest.figures import Figure, Scale, at_least, at_most, exactly, reported
+from clustertest.figures import Figure, Scale, at_most, exactly, reported
 from clustertest.load import Clients, Result, new_session
 from clustertest.replicas import Pool
+from clustertest.sessions import place_sessions
 from clustertest.stage import REPLICAS, Stage, stage
 
 POOL = Pool(logins=dict.fromkeys("abcd", 36_000.0), routing={"strategy": "round-robin"})
@@ -19,23 +20,33 @@ RATIO = 1.1
 _AT_ONCE = 12
 _TURNS = 10
 """Requests of a conversation, where the CPU of one is measured."""
+_READ = 5.0
+"""Seconds in which replicas have taken over what another has written: they hear of it, and read all each second."""
+_SOME = 200
+"""Sessions that have a turn, to see that they are where they were placed."""
 
 
 async def run(scale: Scale) -> list[Figure]:
-    """Measure both stages by turns, so that what else the machine does hits both."""
+    """Measure both stages by turns, so that what else the machine does hits both; the cluster has all sessions then."""
     rounds, requests = (3, 150) if scale.short else (8, 600)
     async with stage(POOL) as clustered, stage(POOL, clustered=False) as alone:
         for running in (clustered, alone):
             await _ask(running.clients, 200)
+        figures = [_idle_figure("CPU of an idle replica with cluster", await _idle(clustered))]
+        figures += await _many_sessions(clustered, scale.sessions)
         idle = {True: await _idle(clustered), False: await _idle(alone)}
+        figures.append(_idle_figure("the same with all sessions", idle[True]))
+        figures.append(_idle_figure("without cluster", idle[False]))
         costs: dict[bool, list[float]] = {True: [], False: []}
+        redis, began = _redis_cpu(clustered), time.monotonic()
         for _ in range(rounds):
             for with_cluster, running in ((True, clustered), (False, alone)):
                 cost = await _cost(running, requests, idle[with_cluster])
                 costs[with_cluster].append(cost)
-        figures = _compared(costs[True], costs[False])
-        figures.append(_idle_figure("CPU of an idle replica without cluster", idle[False]))
-        return figures + await _many_sessions(clustered, scale.sessions)
+        busy = _redis_cpu(clustered) - redis
+        figures += _compared(costs[True], costs[False])
+        figures.append(_redis_figure(rounds * requests, busy, time.monotonic() - began))
+        return figures
 
 
 async def _cost(running: Stage, requests: int, idle: float) -> float:
@@ -83,26 +94,36 @@ def _compared(clustered: Sequence[float], alone: Sequence[float]) -> list[Figure
 
 
 async def _many_sessions(running: Stage, sessions: int) -> list[Figure]:
-    """Let that many conversations have a turn each."""
-    before, cpu = await running.redis_info(), psutil.Process(running.redis.pid).cpu_times()
-    idle = await _idle(running)
-    began = time.monotonic()
-    results = await _ask(running.clients, sessions, events=8)
-    seconds = time.monotonic() - began
-    await asyncio.sleep(2)
-    after, cpu_after = await running.redis_info(), psutil.Process(running.redis.pid).cpu_times()
-    busy = cpu_after.user + cpu_after.system - cpu.user - cpu.system
-    full = await _idle(running)
+    """Have another replica place that many sessions, and let some of them have a turn at these."""
+    before, began, cpu = await running.redis_info(), time.monotonic(), _redis_cpu(running)
+    placed = await place_sessions(running, dict(zip(_names(sessions), cycle("abcd"), strict=False)))
+    seconds, busy = time.monotonic() - began, _redis_cpu(running) - cpu
+    await asyncio.sleep(_READ)
+    after = await running.redis_info()
+    some = list(placed)[:: max(1, sessions // _SOME)]
+    turns = [await running.clients.ask(each) for each in some]
+    moved = sum(turn.account != placed[turn.session] for turn in turns)
     rss = ", ".join(f"{rss_mb(r.pid):.0f}" for r in running.replicas)
     return [
-        exactly(f"failed of {sessions} first turns", sum(r.failed for r in results), 0),
-        at_least("keys in Redis", after["keys"], 1),
+        exactly(f"of {len(turns)} out of {sessions} sessions: moved to another account", moved, 0),
         reported("Redis' memory", f"{before['mb']:.1f} MB, then {after['mb']:.1f} MB"),
-        reported("Redis' CPU", f"{busy:.1f} s of {seconds:.0f} s ({busy / seconds:.1%})"),
-        _idle_figure("CPU of an idle replica with cluster", idle),
-        _idle_figure("the same with all sessions", full),
+        reported("Redis' CPU to take all", f"{busy:.1f} s of {seconds:.0f} s"),
         reported("RSS of the replicas", f"{rss} MB"),
     ]
+
+
+def _names(sessions: int) -> Iterator[str]:
+    return (new_session() for _ in range(sessions))
+
+
+def _redis_cpu(running: Stage) -> float:
+    times = psutil.Process(running.redis.pid).cpu_times()
+    return times.user + times.system
+
+
+def _redis_figure(requests: int, busy: float, seconds: float) -> Figure:
+    each = f"{busy / seconds:.1%} of a core, {busy / requests * 1000:.2f} ms a request"
+    return reported("Redis' CPU meanwhile", each)
 
 
 def _idle_figure(what: str, replicas: float) -> Figure:
