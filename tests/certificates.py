@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     KeySerializationEncryption,
     NoEncryption,
     PrivateFormat,
+    load_pem_private_key,
 )
 from cryptography.x509.oid import NameOID
 
@@ -32,23 +33,28 @@ def make_pair(
     days: tuple[float, float] = (-1, 30),
     key: Key | None = None,
     password: bytes | None = None,
+    authority: str | None = None,
 ) -> str:
-    """Write `NAME.crt` and `NAME.key`, valid from and to so many days from now; return the fingerprint."""
-    key = key or ec.generate_private_key(ec.SECP256R1())
-    now, subject = (
-        datetime.now(UTC),
-        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]),
-    )
+    """Write `NAME.crt` and `NAME.key`, valid from and to so many days from now; return the fingerprint.
+
+    `authority` is the name of a pair in `folder` that signs it.
+    """
+    key = signing_key = key or ec.generate_private_key(ec.SECP256R1())
+    now, subject = datetime.now(UTC), _subject(name)
+    if authority:
+        loaded = load_pem_private_key((folder / f"{authority}.key").read_bytes(), None)
+        assert isinstance(loaded, Key)
+        signing_key = loaded
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .issuer_name(subject)
+        .issuer_name(_subject(authority or name))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now + timedelta(days=days[0]))
         .not_valid_after(now + timedelta(days=days[1]))
         .add_extension(x509.SubjectAlternativeName([_name(each) for each in names]), critical=False)
-        .sign(key, hashes.SHA256())
+        .sign(signing_key, hashes.SHA256())
     )
     (folder / f"{name}.crt").write_bytes(certificate.public_bytes(Encoding.PEM))
     how: KeySerializationEncryption = NoEncryption()
@@ -65,3 +71,7 @@ def _name(name: str) -> x509.GeneralName:
         return x509.IPAddress(ip_address(name))
     except ValueError:
         return x509.DNSName(name)
+
+
+def _subject(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])

@@ -42,6 +42,7 @@ class Certificate:
     names: tuple[str, ...]
     """The hosts that it is for: names, perhaps with a wildcard, and addresses."""
     self_signed: bool
+    """Whether the file has a root of its own: the certificate itself, or that of a small authority at its end."""
     begins: float
     ends: float
     warnings: tuple[str, ...] = ()
@@ -59,7 +60,8 @@ def read_certificate(listen: Listen, folder: Path, now: float) -> Certificate | 
     if listen.key is None:
         raise CertificateError("listen.key: must be set, too: the private key of listen.cert")
     cert, key = (folder / Path(each).expanduser() for each in (listen.cert, listen.key))
-    leaf = _checked_pair(cert, key)
+    chain = _checked_pair(cert, key)
+    leaf = chain[0]
     begins, ends = leaf.not_valid_before_utc.timestamp(), leaf.not_valid_after_utc.timestamp()
     warnings = (*validity(str(cert), begins, ends, now), *_mode_warnings(key))
     return Certificate(
@@ -67,18 +69,19 @@ def read_certificate(listen: Listen, folder: Path, now: float) -> Certificate | 
         path=str(cert),
         fingerprint=sha256(_der(leaf)).hexdigest(),
         names=_names(leaf),
-        self_signed=leaf.issuer == leaf.subject,
+        self_signed=any(each.issuer == each.subject for each in chain),
         begins=begins,
         ends=ends,
         warnings=warnings,
     )
 
 
-def _checked_pair(cert: Path, key: Path) -> x509.Certificate:
-    """Return the first certificate of the file, if it is the key's."""
-    leaf, faults = None, []
+def _checked_pair(cert: Path, key: Path) -> list[x509.Certificate]:
+    """Return the certificates of the file, if the first is the key's."""
+    chain: list[x509.Certificate] = []
+    faults = []
     try:
-        leaf = _first_certificate(_content(cert))
+        chain = _certificates(_content(cert))
     except ValueError as e:
         faults.append(f"listen.cert: {cert}: {e}")
     private: Any = None
@@ -86,13 +89,13 @@ def _checked_pair(cert: Path, key: Path) -> x509.Certificate:
         private = _private_key(_content(key))
     except ValueError as e:
         faults.append(f"listen.key: {key}: {e}")
-    if faults or leaf is None:
+    if faults:
         raise CertificateError(*faults)
-    if private.public_key() != leaf.public_key():
+    if private.public_key() != chain[0].public_key():
         raise CertificateError(
             f"listen.key: {key}: is not the key of the first certificate in {cert}"
         )
-    return leaf
+    return chain
 
 
 def _content(path: Path) -> bytes:
@@ -110,11 +113,12 @@ def _content(path: Path) -> bytes:
     return data
 
 
-def _first_certificate(data: bytes) -> x509.Certificate:
+def _certificates(data: bytes) -> list[x509.Certificate]:
+    """Return at least one. Raises `ValueError`."""
     from cryptography import x509  # only those who speak TLS need it
 
     try:
-        return x509.load_pem_x509_certificates(data)[0]
+        return x509.load_pem_x509_certificates(data)
     except ValueError as e:
         raise ValueError("holds no certificate in PEM (-----BEGIN CERTIFICATE-----)") from e
 

@@ -43,6 +43,16 @@ def test_a_good_one(tmp_path: Path) -> None:
     assert str(tmp_path / "tls.crt") == certificate.path
 
 
+@pytest.mark.parametrize("with_root", [True, False])
+def test_a_small_authority_is_trusted_if_the_file_has_it(tmp_path: Path, with_root: bool) -> None:
+    make_pair(tmp_path, "authority")
+    make_pair(tmp_path, authority="authority")
+    if with_root:
+        chain = tmp_path / "tls.crt"
+        chain.write_bytes(chain.read_bytes() + (tmp_path / "authority.crt").read_bytes())
+    assert read(tmp_path).self_signed is with_root
+
+
 @pytest.mark.parametrize(
     ("listen", "fault"),
     [
