@@ -256,6 +256,9 @@ class Probes(Protocol):
         Asks for the right, and does not block: until it is known, the pool takes the account for one that is probed.
         """
 
+    def is_late(self, key: str, requirements: Requirements) -> bool:
+        """Return whether it may, but only since the answer takes long: another account is better, if there is one."""
+
 
 class Spending(Protocol):
     """Books what is paid per use, and what each client has used."""

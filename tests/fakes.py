@@ -198,9 +198,10 @@ class FakeCluster:
 
 @dataclass
 class FakeProbes:
-    """Denies what is in `denied`, by account key, until then; `asked` is for what."""
+    """Denies what is in `denied`, by account key, until then; `asked` is for what. Of `late` the answer takes long."""
 
     denied: dict[str, float] = field(default_factory=dict)
+    late: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
     pool: Any = None
 
@@ -209,6 +210,9 @@ class FakeProbes:
         if until := self.denied.get(key):
             self.pool.reserve(key, ["*"], until, now, asked=True)
         return until
+
+    def is_late(self, key: str, requirements: Any) -> bool:
+        return key in self.late
 
 
 def make_account(label: str = "work", token: str = "", **changes: Any) -> Account:

@@ -72,21 +72,27 @@ class Rotate:
         """Return the pool's choice. Of replicas, one probes an account that has cooled down.
 
         A request that `asks` waits to hear whether this one does, for milliseconds; else it takes another account.
+        Where that is not heard in time, it probes only if no other account serves it.
         """
         pool, probes = self.runtime.pool, self.runtime.probes
         choice = pool.choose(requirements, now, tried, waits=waits)
+        last_resort: Choice | None = None
+        late: set[str] = set()
         for _ in pool.accounts if probes and waits else ():
             account = choice.account
             if account is None or probes is None:
                 break
             until = probes.denied_until(account.key, requirements, now)
-            if until is None:
+            if until is None and not probes.is_late(account.key, requirements):
                 break
-            if asks:
+            if until is None:
+                last_resort = last_resort or choice
+                late.add(account.key)
+            elif asks:
                 waits_for = f"the right to probe {account.key}"
                 return Choice(None, pool.strategy, {}, 0, until, waits_for, awaits=account.key)
-            choice = pool.choose(requirements, now, tried, waits=waits)
-        return choice
+            choice = pool.choose(requirements, now, tried | late, waits=waits)
+        return choice if choice.account or not last_resort else last_resort
 
     def _plan(self, exchange: Exchange) -> Plan:
         pool, clock, requirements = self.runtime.pool, self.runtime.clock, exchange.requirements

@@ -298,6 +298,21 @@ def test_it_waits_once_and_takes_another_account_then() -> None:
     assert record(attempt(runtime, flow)).current_account == B
 
 
+@pytest.mark.parametrize(
+    ("accounts", "serves"), [([A, B], B), ([A], A)], ids=["another account", "no other"]
+)
+def test_a_right_of_which_nothing_is_heard_in_time(
+    accounts: list[Account], serves: Account
+) -> None:
+    """Every replica would probe: so another account serves, and only where there is none, the one that cooled."""
+    runtime, probes = recovered(*accounts)
+    flow = attempt(runtime)
+    probes.denied.clear()
+    probes.late.add(A.key)
+    runtime.clock.advance(0.005)
+    assert record(attempt(runtime, flow)).current_account == serves
+
+
 def test_previews_ask_for_no_right() -> None:
     runtime, probes = recovered(A, B)
     runtime.pool.preview(ANY, NOW + 1)

@@ -235,5 +235,9 @@ async def test_without_redis_each_replica_probes_after_milliseconds(
                 client = Client(each)
                 assert await client.choose() == WORK
                 assert client.longest < WAIT + 0.01
+            probes = [each.runtime.probes for each in replicas]
+            # until the command ends without an answer: then nobody else is known to probe
+            assert all(each and each.is_late(WORK, ASKED) for each in probes[1:])
+            await until(lambda: not any(each and each.is_late(WORK, ASKED) for each in probes))
         finally:
             server.go_on()

@@ -19,7 +19,7 @@ from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.ports import Runtime
 
 WAIT = 0.004
-"""Seconds that a request waits for the right to probe; without an answer it probes."""
+"""Seconds that a request waits for the right to probe; without an answer it takes another account, or probes."""
 LEASE = 3.0
 """Seconds that a right lasts; it is prolonged each second while the probe is under way."""
 UNUSED = 1.0
@@ -66,6 +66,8 @@ class Probes:
         self._rights: dict[Id, Right] = {}
         self._unanswered: dict[Id, float] = {}
         """When (monotonic) a request need not wait for the answer any more."""
+        self._pending: set[Id] = set()
+        """What requests have asked for and Redis may answer yet."""
         self._ended: set[Id] = set()
         """Rights that are to be given back."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -83,11 +85,9 @@ class Probes:
     def denied_until(self, key: str, requirements: Requirements, now: float) -> float | None:
         """Return until when such a request must not probe the account; see `ports.Probes`."""
         self._requested_at = steady = _steady()
-        scopes = self._runtime.pool.tries_again(key, requirements)
-        if not scopes:
+        ids = self._probed(key, requirements)
+        if not ids:
             return None
-        credential = self._cooldowns.credential(key) or ""
-        ids = [Id(key, credential, scope) for scope in scopes]
         if all(each in self._rights for each in ids):
             self._use(ids)
             return None
@@ -98,6 +98,20 @@ class Probes:
             return None
         self._ask(ids, now)
         return now + WAIT
+
+    def is_late(self, key: str, requirements: Requirements) -> bool:
+        """Return whether it may be heard yet that another replica probes the account; see `ports.Probes`."""
+        if not self._pending:
+            return False
+        ids = self._probed(key, requirements)
+        return any(each in self._pending and each not in self._rights for each in ids)
+
+    def _probed(self, key: str, requirements: Requirements) -> list[Id]:
+        """Return the cooldowns that a request would probe."""
+        if not (scopes := self._runtime.pool.tries_again(key, requirements)):
+            return []
+        credential = self._cooldowns.credential(key) or ""
+        return [Id(key, credential, scope) for scope in scopes]
 
     def _use(self, ids: Iterable[Id]) -> None:
         for each in ids:
@@ -146,7 +160,14 @@ class Probes:
         self._unanswered.update(dict.fromkeys(ids, loop.time() + WAIT))
         pool.reserve(ids[0].account, scopes, now + WAIT, now, asked=True)
         loop.call_later(WAIT, lambda: pool.on_change())
-        self._run(self._asked(ids))
+        self._run(self._asked_now(ids))
+
+    async def _asked_now(self, ids: Sequence[Id]) -> None:
+        self._pending.update(ids)
+        try:
+            await self._asked(ids)
+        finally:
+            self._pending.difference_update(ids)
 
     async def _asked(self, ids: Sequence[Id], begins: float | None = None) -> None:
         """Take over whose the right is. It is asked for ahead where it `begins` (monotonic) later."""
