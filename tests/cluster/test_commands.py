@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
 import yaml
 from click.testing import CliRunner, Result
+from redis import Redis
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.token_store import TokenStore
@@ -20,12 +19,6 @@ from tests.cluster.members import KEY, login
 from tests.cluster.redis_server import RedisServer
 
 pytestmark = pytest.mark.real("redis")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
 
 
 class Machine:
@@ -50,9 +43,7 @@ class Machine:
 
 
 @pytest.fixture
-def machines(tmp_path: Path, server: RedisServer) -> tuple[Machine, Machine]:
-    with redis.Redis.from_url(server.url) as client:
-        client.flushall()
+def machines(tmp_path: Path, server: RedisServer, redis: Redis) -> tuple[Machine, Machine]:
     one, two = Machine(tmp_path / "one", server.url), Machine(tmp_path / "two", server.url)
     TokenStore(one.home).save(login("1"))
     TokenStore(one.home).save(login("2", label="other"))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-import secrets
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -21,23 +19,6 @@ from tests.cluster.pools import WORK, PoolReplica, pool_replicas, until
 from tests.cluster.redis_server import RedisServer
 
 pytestmark = pytest.mark.real("redis")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture
-def redis(server: RedisServer) -> Iterator[Redis]:
-    with Redis.from_url(server.url) as redis:
-        yield redis
-
-
-@pytest.fixture
-def namespace() -> str:
-    return secrets.token_hex(4)
 
 
 # --- The scripts

@@ -6,10 +6,9 @@ import asyncio
 import base64
 import itertools
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,13 +35,6 @@ pytestmark = pytest.mark.real("redis")
 SEALER = Sealer(Secret(base64.b64encode(bytes(32)).decode()), "nl")
 NAMESPACES = (f"n{n}" for n in itertools.count())
 ASKED = Requirements(claude_code=True)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    folder: Path = tmp_path_factory.mktemp("redis")
-    with RedisServer(folder) as server:
-        yield server
 
 
 @pytest.fixture

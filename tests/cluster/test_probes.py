@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -19,24 +17,6 @@ from tests.cluster.redis_server import RedisServer
 from tests.fakes import make_account
 
 pytestmark = pytest.mark.real("redis")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture
-def redis(server: RedisServer) -> Iterator[Redis]:
-    with Redis.from_url(server.url) as redis:
-        redis.flushall()
-        yield redis
-
-
-@pytest.fixture
-def namespace() -> str:
-    return secrets.token_hex(4)
 
 
 # --- The scripts

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -18,18 +16,6 @@ from tests.cluster.redis_server import RedisServer
 from tests.fakes import make_account
 
 pytestmark = pytest.mark.real("redis")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture
-def redis(server: RedisServer) -> Iterator[Redis]:
-    with Redis.from_url(server.url) as redis:
-        yield redis
 
 
 def write(redis: Redis, *triples: Any, key: str = "newest") -> Any:
@@ -93,8 +79,7 @@ def used(replica: PoolReplica, key: str = WORK) -> float | None:
     return quota.used("5h") if quota else None
 
 
-async def test_what_one_replica_sees_is_known_to_all(server: RedisServer) -> None:
-    namespace = secrets.token_hex(4)
+async def test_what_one_replica_sees_is_known_to_all(server: RedisServer, namespace: str) -> None:
     async with pool_replicas(server, namespace, 3) as (a, b, c):
         for n in range(20):
             see(a, n / 100)
@@ -105,8 +90,9 @@ async def test_what_one_replica_sees_is_known_to_all(server: RedisServer) -> Non
         assert b.pool.account_state(WORK).readings["5h"]
 
 
-async def test_other_accounts_of_the_same_name_are_not_mixed(server: RedisServer) -> None:
-    namespace = secrets.token_hex(4)
+async def test_other_accounts_of_the_same_name_are_not_mixed(
+    server: RedisServer, namespace: str
+) -> None:
     mine = make_account("work", "sk-ant-oat01-x", account_uuid="u1", organization_uuid="o")
     same = make_account("work", "sk-ant-oat01-y", account_uuid="u1", organization_uuid="o")
     other = make_account("work", "sk-ant-oat01-z", account_uuid="u2", organization_uuid="o")
@@ -126,8 +112,9 @@ async def test_other_accounts_of_the_same_name_are_not_mixed(server: RedisServer
             await each.replica.stop()
 
 
-async def test_quotas_are_written_again_when_redis_is_back_empty(server: RedisServer) -> None:
-    namespace = secrets.token_hex(4)
+async def test_quotas_are_written_again_when_redis_is_back_empty(
+    server: RedisServer, namespace: str
+) -> None:
     async with pool_replicas(server, namespace, 1) as (a,):
         see(a, 0.3)
         with Redis.from_url(server.url) as redis:

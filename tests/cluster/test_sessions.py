@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -30,17 +30,6 @@ LIMIT = 5
 S: Session = ("s", "opus")
 A, B, C = (make_account(label) for label in "abc")
 NAMESPACES = count()
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(Path(tmp_path_factory.mktemp("redis"))) as started:
-        yield started
-
-
-@pytest.fixture
-def namespace() -> str:
-    return f"ns-{next(NAMESPACES)}"
 
 
 class One:

@@ -9,11 +9,10 @@ import resource
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-import redis
 from filelock import Timeout
+from redis import Redis
 
 from neurolink_mitm.adapters.files import locked
 from neurolink_mitm.adapters.oauth_client import OAuthClient
@@ -29,7 +28,7 @@ from neurolink_mitm.core.settings.values import OAuth
 from neurolink_mitm.sandbox import Account as Known
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
-from tests.cluster.members import OTHER_KEY, Member, Members, members
+from tests.cluster.members import OTHER_KEY, Member, Members
 from tests.cluster.redis_server import RedisServer
 from tests.fakes import NOW, FakeClock, make_account
 
@@ -41,25 +40,6 @@ LOCK = f"{{nl}}:refresh:{hashlib.sha256(b'a').hexdigest()[:16]}"
 ACCOUNT = make_account(
     "a", "sk-ant-oat-test-a", expires_at=NOW + 60, refreshable=True, source="store"
 )
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture
-def raw(server: RedisServer) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(server.url) as client:
-        client.flushall()
-        yield client
-
-
-@pytest.fixture
-def pool(tmp_path: Path, server: RedisServer, raw: redis.Redis) -> Iterator[Members]:
-    with members(tmp_path, server.url, "nl") as made:
-        yield made
 
 
 @pytest.fixture
@@ -151,22 +131,22 @@ async def test_a_refused_token_is_refreshed_once_for_all(
 
 
 async def test_the_lock_of_a_killed_replica_ends(
-    replicas: list[Replica], sandbox: SandboxServer, raw: redis.Redis
+    replicas: list[Replica], sandbox: SandboxServer, redis: Redis
 ) -> None:
-    raw.set(LOCK, "killed", px=400)
+    redis.set(LOCK, "killed", px=400)
     assert (await replicas[1].fresh()).account_secret == Secret("sk-ant-oat-test-a-2")
     assert asked(sandbox) == 1
-    assert not raw.exists(LOCK), "and is released after the refresh"
+    assert not redis.exists(LOCK), "and is released after the refresh"
 
 
 @pytest.mark.parametrize("hostile", ["for-ever", "too-long", "a-list"])
 def test_a_lock_that_none_of_us_has_set_does_not_last(
-    replicas: list[Replica], raw: redis.Redis, hostile: str
+    replicas: list[Replica], redis: Redis, hostile: str
 ) -> None:
     if hostile == "a-list":
-        raw.rpush(LOCK, "x")
+        redis.rpush(LOCK, "x")
     else:
-        raw.set(LOCK, "x", ex=None if hostile == "for-ever" else 10**6)
+        redis.set(LOCK, "x", ex=None if hostile == "for-ever" else 10**6)
     lock = replicas[0].store.refresh_lock("a")
     try:
         if hostile == "a-list":
@@ -174,24 +154,24 @@ def test_a_lock_that_none_of_us_has_set_does_not_last(
         else:
             with pytest.raises(Timeout):
                 lock.acquire()
-            assert 0 < raw.pttl(LOCK) <= 5_000
+            assert 0 < redis.pttl(LOCK) <= 5_000
     finally:
         lock.release()
 
 
 async def test_a_lock_is_renewed_while_it_is_held(
-    replicas: list[Replica], raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    replicas: list[Replica], redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("neurolink_mitm.cluster.home.shared_store.LEASE", 0.3)
     monkeypatch.setattr("neurolink_mitm.cluster.home.shared_store.RENEWED_EVERY", 0.05)
     lock = replicas[0].store.refresh_lock("a")
     await asyncio.to_thread(lock.acquire)
     await asyncio.sleep(0.6)
-    assert raw.exists(LOCK)
+    assert redis.exists(LOCK)
     with pytest.raises(Timeout):
         replicas[1].store.refresh_lock("a").acquire()
     await asyncio.to_thread(lock.release)
-    assert not raw.exists(LOCK)
+    assert not redis.exists(LOCK)
 
 
 async def test_without_redis_nothing_is_refreshed(

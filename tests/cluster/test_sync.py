@@ -6,12 +6,11 @@ import logging
 import os
 import resource
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
-import redis
+from redis import Redis
 
 from neurolink_mitm.adapters.client_file import (
     add_client,
@@ -31,25 +30,6 @@ from tests.cluster.members import OTHER_KEY, Members, login, members
 from tests.cluster.redis_server import RedisServer
 
 pytestmark = pytest.mark.real("redis")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture
-def raw(server: RedisServer) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(server.url) as client:
-        client.flushall()
-        yield client
-
-
-@pytest.fixture
-def pool(tmp_path: Path, server: RedisServer, raw: redis.Redis) -> Iterator[Members]:
-    with members(tmp_path, server.url, "nl") as made:
-        yield made
 
 
 def refreshed(token: str, ends: float = 2e9) -> Tokens:
@@ -80,14 +60,14 @@ def test_a_login_elsewhere_replaces_the_one_here(pool: Members) -> None:
 
 
 def test_a_home_that_joins_with_another_account_of_a_label_replaces_none(
-    pool: Members, raw: redis.Redis
+    pool: Members, redis: Redis
 ) -> None:
     a, b = pool.member("a"), pool.member("b")
     a.store.save(login("1", account="uuid-1"))
     b.store.save(login("2", account="uuid-2"))
     for each in (a, b, a, b):
         each.sync.run()
-    raw.flushall()
+    redis.flushall()
     for each in (b, a, b):
         each.sync.run()
     assert (a.token(), b.token()) == ("sk-ant-oat-test-1", "sk-ant-oat-test-2")
@@ -102,14 +82,14 @@ def test_a_home_that_joins_with_another_account_of_a_label_replaces_none(
         assert (each.token(), each.token("other")) == ("sk-ant-oat-test-1", "sk-ant-oat-test-2")
 
 
-def test_a_removed_account_does_not_come_back(pool: Members, raw: redis.Redis) -> None:
+def test_a_removed_account_does_not_come_back(pool: Members, redis: Redis) -> None:
     a, b = pool.member("a"), pool.member("b")
     a.store.save(login("1"))
     for each in (a, b):
         each.sync.run()
     a.store.remove("work")
     a.sync.run()
-    raw.flushall()
+    redis.flushall()
     b.store.save(login("x", label="other"))
     for each in (b, a, b, a):
         each.sync.run()
@@ -118,14 +98,14 @@ def test_a_removed_account_does_not_come_back(pool: Members, raw: redis.Redis) -
     assert a.login("other") == b.login("other")
 
 
-def test_an_empty_redis_gets_the_newest(pool: Members, raw: redis.Redis) -> None:
+def test_an_empty_redis_gets_the_newest(pool: Members, redis: Redis) -> None:
     a, b = pool.member("a"), pool.member("b")
     a.store.save(login("1"))
     for each in (a, b):
         each.sync.run()
     a.store.replace_tokens("work", refreshed("2"))
     a.sync.run()
-    raw.flushall()
+    redis.flushall()
     for each in (b, a, b):  # first the one that has missed a change
         each.sync.run()
     assert a.token() == b.token() == "sk-ant-oat-test-2"
@@ -273,17 +253,17 @@ def test_a_login_that_was_refused_here_but_refreshed_there_serves(pool: Members)
     assert (stored.access_token.reveal(), stored.disabled) == ("sk-ant-oat-test-2", None)
 
 
-def test_nothing_of_a_token_is_in_redis(pool: Members, raw: redis.Redis) -> None:
+def test_nothing_of_a_token_is_in_redis(pool: Members, redis: Redis) -> None:
     a = pool.member("a")
     a.store.save(login("1"))
     key = add_client(a.home.clients, "laptop", time.time())
-    with raw.monitor() as monitor:
+    with redis.monitor() as monitor:
         a.sync.run()
-        raw.ping()
+        redis.ping()
         heard = ""
         while "PING" not in heard.upper().split("\n")[-1]:
             heard += "\n" + str(monitor.next_command())
-    dumped = b"".join(bytes(raw.dump(name) or b"") for name in raw.keys("*"))
+    dumped = b"".join(bytes(redis.dump(name) or b"") for name in redis.keys("*"))
     everything = heard.encode() + dumped
     assert len(everything) > 1000
     assert b"sk-ant" not in everything
@@ -303,7 +283,7 @@ def test_a_member_with_another_key_keeps_to_itself(pool: Members) -> None:
 
 
 def test_a_new_key_for_all_takes_over_once_the_old_one_is_out_of_use(
-    pool: Members, raw: redis.Redis
+    pool: Members, redis: Redis
 ) -> None:
     a = pool.member("a")
     a.store.save(login("1"))
@@ -311,27 +291,27 @@ def test_a_new_key_for_all_takes_over_once_the_old_one_is_out_of_use(
     renewed = pool.member("a", OTHER_KEY)
     renewed.sync.run()
     assert renewed.sync.obstacle("logins", "work") == OTHER_KEY_SAID
-    (old, *_), now = raw.zrange("{nl}:keys", 0, 0), time.time()
-    raw.zadd("{nl}:keys", {old: now - 80, b"intruder": 1e300})
+    (old, *_), now = redis.zrange("{nl}:keys", 0, 0), time.time()
+    redis.zadd("{nl}:keys", {old: now - 80, b"intruder": 1e300})
     renewed.sync.run()
     assert renewed.sync.obstacle("logins", "work") is None
     other = pool.member("b", OTHER_KEY)
     other.sync.run()
     assert other.login() == a.login()
-    assert raw.zscore("{nl}:keys", b"intruder") is None
+    assert redis.zscore("{nl}:keys", b"intruder") is None
 
 
 GARBAGE = [b"", b"\x00", b"\xff" * 100, msgspec.msgpack.encode([1, 2**63, b""]), b"x" * 100_000]
 
 
 @pytest.mark.parametrize("garbage", GARBAGE, ids=["empty", "zero", "ff", "2^63", "huge"])
-def test_garbage_is_ignored_and_replaced(pool: Members, raw: redis.Redis, garbage: bytes) -> None:
+def test_garbage_is_ignored_and_replaced(pool: Members, redis: Redis, garbage: bytes) -> None:
     a, b = pool.member("a"), pool.member("b")
     a.store.save(login("1"))
     for each in (a, b):
         each.sync.run()
-    raw.hset("{nl}:logins", "work", garbage)
-    raw.hset("{nl}:clients", "intruder", garbage)
+    redis.hset("{nl}:logins", "work", garbage)
+    redis.hset("{nl}:clients", "intruder", garbage)
     for each in (a, b):
         each.sync.run()
     assert a.login() == b.login() is not None
@@ -339,61 +319,61 @@ def test_garbage_is_ignored_and_replaced(pool: Members, raw: redis.Redis, garbag
     assert "clients in Redis: 'intruder': not written by a replica" in a.sync.problems[-1]
 
 
-def test_an_entry_that_was_moved_or_replayed_is_not_taken(pool: Members, raw: redis.Redis) -> None:
+def test_an_entry_that_was_moved_or_replayed_is_not_taken(pool: Members, redis: Redis) -> None:
     a, b = pool.member("a"), pool.member("b")
     a.store.save(login("1"))
     a.sync.run()
-    old = raw.hget("{nl}:logins", "work")
+    old = redis.hget("{nl}:logins", "work")
     b.sync.run()
     a.store.replace_tokens("work", refreshed("2"))
     for each in (a, b):
         each.sync.run()
-    raw.hset("{nl}:logins", mapping={"work": old, "elsewhere": old})
+    redis.hset("{nl}:logins", mapping={"work": old, "elsewhere": old})
     for each in (b, a):
         each.sync.run()
     assert a.token() == b.token() == "sk-ant-oat-test-2"
     assert a.login("elsewhere") is b.login("elsewhere") is None
-    assert raw.hget("{nl}:logins", "work") != old
+    assert redis.hget("{nl}:logins", "work") != old
 
 
-def test_values_of_another_type_are_replaced(pool: Members, raw: redis.Redis) -> None:
+def test_values_of_another_type_are_replaced(pool: Members, redis: Redis) -> None:
     a, b = pool.member("a"), pool.member("b")
     for name in ("logins", "clients", "pauses", "marks"):
-        raw.set(f"{{nl}}:{name}", "text")
+        redis.set(f"{{nl}}:{name}", "text")
     for name in ("counter", "since", "keys"):
-        raw.rpush(f"{{nl}}:{name}", "list")
+        redis.rpush(f"{{nl}}:{name}", "list")
     a.store.save(login("1"))
     for each in (a, b):
         each.sync.run()
     assert a.login() == b.login() is not None
 
 
-def test_a_flood_of_entries_is_not_read(pool: Members, raw: redis.Redis) -> None:
+def test_a_flood_of_entries_is_not_read(pool: Members, redis: Redis) -> None:
     a, b = pool.member("a"), pool.member("b")
     a.store.save(login("1"))
     for each in (a, b):
         each.sync.run()
-    raw.hset("{nl}:logins", mapping={f"x{n}": "y" for n in range(6000)})
+    redis.hset("{nl}:logins", mapping={f"x{n}": "y" for n in range(6000)})
     a.store.replace_tokens("work", refreshed("2"))
     for each in (a, b):
         each.sync.run()
     assert b.token() == "sk-ant-oat-test-2"
     assert "only those of this home are read" in b.sync.problems[0]
-    raw.delete("{nl}:logins")
-    raw.hset("{nl}:logins", "x", b"z" * 9_000_000)
+    redis.delete("{nl}:logins")
+    redis.hset("{nl}:logins", "x", b"z" * 9_000_000)
     for each in (a, b):
         each.sync.run()
     assert b.token() == "sk-ant-oat-test-2"
 
 
 def test_what_fills_several_kinds_keeps_no_login_from_the_others(
-    pool: Members, raw: redis.Redis
+    pool: Members, redis: Redis
 ) -> None:
     """Together it would be more than an answer of Redis may have."""
     a, b = pool.member("a"), pool.member("b")
     for kind, count in {"logins": 20, "clients": 50, "pauses": 50, "marks": 50}.items():
-        raw.hset(f"{{nl}}:{kind}", mapping={f"x{n}": b"y" * 60_000 for n in range(count)})
-    raw.zadd("{nl}:keys", {b"k" * 9_000_000: time.time()})
+        redis.hset(f"{{nl}}:{kind}", mapping={f"x{n}": b"y" * 60_000 for n in range(count)})
+    redis.zadd("{nl}:keys", {b"k" * 9_000_000: time.time()})
     a.store.save(login("1"))
     for each in (a, b):
         each.sync.run()
