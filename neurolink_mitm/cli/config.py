@@ -105,7 +105,7 @@ def edit(file: Path | None, env_file: Path | None) -> None:
         say(f"neurolink: going on with {copy}, from an edit before; remove it to begin anew")
     _edit(copy)
     while copy.read_bytes() != before:
-        if not (faults := _faults(copy, environ)):
+        if not (faults := _faults(copy, environ) or _new_faults(file, env_file, copy, before)):
             try:
                 swap_in(path, before, copy, audit(), environ, History(home().config_history, path))
             except ChangedError:
@@ -210,6 +210,20 @@ def _edit(copy: Path) -> None:
         click.edit(filename=str(copy))
     except click.ClickException as e:
         fail(f"{e.format_message()}; your text is in {copy}", FAILED)
+
+
+def _new_faults(
+    file: Path | None, env_file: Path | None, copy: Path, before: bytes | None
+) -> tuple[str, ...]:
+    """Return what a start would refuse of the copy, and not of the file before: a key file that is missing, say."""
+    from neurolink_mitm.config.sources import SourceOptions, checked
+
+    options = SourceOptions(os.environ, env_file, file, content=copy.read_bytes())
+    _, faults = checked(options, home())
+    if not faults or before is None:
+        return faults
+    _, had = checked(replace(options, content=before), home())
+    return tuple(each for each in faults if each not in had)
 
 
 def _faults(copy: Path, environ: Mapping[str, str]) -> tuple[str, ...]:

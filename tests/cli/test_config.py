@@ -207,6 +207,27 @@ def test_a_bad_edit_is_kept_beside_and_taken_up_again(file: Path, editor: Path) 
     assert again.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("added", "fault"),
+    [
+        ("cluster: {url: 'redis://127.0.0.1:1/0', key-file: none.key}\n", "none.key is missing"),
+        ("listen: {cert: none.pem}\n", "listen.key: must be set, too"),
+    ],
+    ids=["key of a cluster", "certificate"],
+)
+def test_what_a_start_would_refuse_is_not_written(
+    file: Path, editor: Path, added: str, fault: str
+) -> None:
+    editor.write_text(GOOD + added)
+    edited = config("edit")
+    assert (edited.exit_code, fault in edited.stderr) == (2, True)
+    assert file.read_text() == GOOD
+    file.with_name("proxy-config.edit.yaml").unlink()
+    file.write_text(GOOD + added)  # so was it before: then it is in nobody's way
+    editor.write_text(GOOD + added + "# other\n")
+    assert config("edit").exit_code == 0
+
+
 def test_without_a_change_nothing_is_written(file: Path, editor: Path) -> None:
     before = file.stat()
     edited = config("edit")
