@@ -1,11 +1,12 @@
 """LiteLLM takes seconds and 180 MB to import, and blocks meanwhile: the proxy never does.
 
-OpenTelemetry it imports only where there is a collector.
+OpenTelemetry it imports only where there is a collector, and redis-py only in a cluster.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -28,7 +29,7 @@ print(json.dumps({"proxy": proxy, "all": sorted(sys.modules)}))
 """
 
 
-HEAVY = ("litellm", "opentelemetry", "google")
+HEAVY = ("litellm", "opentelemetry", "google", "redis", "hiredis")
 """And what comes with them; `google` is protobuf's."""
 
 
@@ -52,6 +53,13 @@ def test_no_module_imports_litellm(modules: dict[str, list[str]]) -> None:
 def test_the_proxy_starts_without_opentelemetry(modules: dict[str, list[str]]) -> None:
     assert "neurolink_mitm.telemetry.otlp" in modules["proxy"]
     assert [name for name in modules["proxy"] if name.partition(".")[0] == "opentelemetry"] == []
+
+
+def test_the_proxy_starts_without_the_modules_of_a_cluster(modules: dict[str, list[str]]) -> None:
+    of_cluster = ("redis", "hiredis", "neurolink_mitm.cluster", "neurolink_mitm.core.cluster")
+    pattern = re.compile(rf"({'|'.join(map(re.escape, of_cluster))})(\.|\Z)")
+    assert [name for name in modules["all"] if pattern.match(name)]
+    assert [name for name in modules["proxy"] if pattern.match(name)] == []
 
 
 def test_serving_imports_nothing_heavy(shell: Shell, tmp_path: Path) -> None:

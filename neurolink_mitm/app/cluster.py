@@ -18,7 +18,6 @@ from neurolink_mitm.adapters.mark_file import MarkFileError, note_marks
 from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.config.apply import follow
 from neurolink_mitm.config.sources import Sources
-from neurolink_mitm.core.cluster.members import clean
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.cluster import Cluster
 from neurolink_mitm.core.settings.values import Config
@@ -113,6 +112,7 @@ class ClusterSwitch:
         from neurolink_mitm.cluster.redis.link import Link
         from neurolink_mitm.cluster.replica import Replica
         from neurolink_mitm.cluster.view import Described, View
+        from neurolink_mitm.core.cluster.members import clean
 
         runtime, settings, network = self._runtime, wanted.settings, wanted.network
         context = (lambda: network.context) if network else None

@@ -31,7 +31,6 @@ from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail, fail_by_configurati
 from neurolink_mitm.cli.ui.running import choose
 from neurolink_mitm.cli.ui.terminal import counted, program
 from neurolink_mitm.core.auth.credentials import account_type
-from neurolink_mitm.core.cluster.report import place_of
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.providers import destinations
@@ -227,6 +226,8 @@ def _head(runtime: Runtime, info: StartInfo) -> Iterator[str]:
     if info.missed:
         yield f"Note: {info.missed}"
     if runtime.cluster:
+        from neurolink_mitm.core.cluster.report import place_of  # only where there is a cluster
+
         place = place_of(runtime.cluster.report())
         yield f"This is {place}: `{info.program} cluster status` shows all"
     if runtime.dashboard and runtime.dashboard.url:
