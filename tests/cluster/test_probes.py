@@ -10,7 +10,9 @@ import msgspec
 import pytest
 from redis import Redis
 
-from neurolink_mitm.cluster.pool.probes import LEASE, WAIT
+from neurolink_mitm.cluster.pool import probes as module
+from neurolink_mitm.cluster.pool.cooldowns import Id
+from neurolink_mitm.cluster.pool.probes import LEASE, WAIT, Probes, Right
 from neurolink_mitm.cluster.redis.link import script_text
 from tests.cluster.pools import ASKED, WORK, PoolReplica, pool_replicas, until
 from tests.cluster.redis_server import RedisServer
@@ -221,3 +223,28 @@ async def test_without_redis_each_replica_probes_after_milliseconds(
             await until(lambda: not any(each and each.is_late(WORK, ASKED) for each in probes))
         finally:
             server.go_on()
+
+
+async def test_rights_that_nobody_uses_cost_one_look_at_a_time(
+    server: RedisServer, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each response has them looked at: a timer for each of them and each response would stop the loop."""
+    monkeypatch.setattr(module, "UNUSED", 0.1)
+    looks = 0
+
+    def looked(self: Probes) -> None:
+        nonlocal looks
+        looks += 1
+        changed(self)
+
+    async with pool_replicas(server, namespace, 1) as (a,):
+        probes = a.runtime.probes
+        assert isinstance(probes, Probes)
+        changed = Probes._changed
+        monkeypatch.setattr(Probes, "_changed", looked)
+        now = asyncio.get_running_loop().time()
+        probes._rights = {Id(WORK, "x", f"model-{n}"): Right(now) for n in range(100)}
+        for _ in range(50):
+            probes._changed()
+        await until(lambda: not probes._rights)
+        assert looks < 60
