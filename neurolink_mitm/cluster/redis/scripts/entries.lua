@@ -17,7 +17,7 @@ local seconds = tonumber(now)
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', seconds - tonumber(ARGV[4]))
 redis.call('ZREMRANGEBYSCORE', KEYS[3], seconds + 1, '+inf') -- none of ours
 redis.call('ZADD', KEYS[3], now, ARGV[3])
-local answer = {now, string.sub(redis.call('GET', KEYS[1]), 1, 32), string.sub(redis.call('GET', KEYS[2]) or '', 1, 32), {}}
+local answer = {now, redis.call('GETRANGE', KEYS[1], 0, 31), redis.call('GETRANGE', KEYS[2], 0, 31), {}}
 for _, id in ipairs(redis.call('ZREVRANGE', KEYS[3], 0, 99)) do
   if #id == #ARGV[3] then table.insert(answer[4], id) end
 end

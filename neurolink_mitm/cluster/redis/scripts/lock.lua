@@ -3,8 +3,8 @@
 -- ARGV: the holder's own random value, lease in ms
 -- Returns: 1 if it is held by that value now, else 0
 own(KEYS[1], 'string')
-local holder = redis.call('GET', KEYS[1])
-if not holder or holder == ARGV[1] then
+local holder = redis.call('GETRANGE', KEYS[1], 0, 99)
+if holder == '' or holder == ARGV[1] then
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
   return 1
 end
