@@ -102,8 +102,16 @@ class Replica:
             path.write_text(key)
 
     async def start(self, ahead: float = 0.0) -> None:
-        """Start it, with a clock that is `ahead` by so many seconds. Raises StartError."""
-        await asyncio.to_thread(self._start, ahead)
+        """Start it, with a clock that is `ahead` by so many seconds. Raises StartError.
+
+        Who is cancelled meanwhile waits for the process, so that `end` ends it.
+        """
+        starting = asyncio.ensure_future(asyncio.to_thread(self._start, ahead))
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            await asyncio.wait([starting])
+            raise
 
     def _start(self, ahead: float) -> None:
         command = [*_NEUROLINK, "proxy", "start", "--quiet", "--no-claude-settings"]

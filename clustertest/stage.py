@@ -139,7 +139,7 @@ async def stage(
             cluster = {"url": f"redis://{HOST}:{redis_port}/0"} if clustered else None
             replica.lay_out(cluster, key)
             stack.push_async_callback(replica.end)
-        await asyncio.gather(*(r.start(a) for r, a in zip(replicas, ahead, strict=True)))
+        await _start_all(replicas, ahead)
         stack.enter_context(_balancer(front, own_ports[:REPLICAS], home / "haproxy"))
         running = Stage(Upstream(upstream_ports), redis, relays, replicas, front)
         if control:
@@ -152,6 +152,14 @@ async def stage(
         await running.until_balanced()
         yield running
         running.clients.close()
+
+
+async def _start_all(replicas: Sequence[Replica], ahead: Sequence[float]) -> None:
+    """Start all; one that fails breaks off when the others have started, and can be ended, too."""
+    starts = (replica.start(seconds) for replica, seconds in zip(replicas, ahead, strict=True))
+    for result in await asyncio.gather(*starts, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
 
 
 @contextmanager
