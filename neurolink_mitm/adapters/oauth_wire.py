@@ -7,7 +7,8 @@ are httpx's, a new one for each request, or those of another transport.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -31,6 +32,10 @@ LARGEST = 256 * 1024
 """Bytes of a response, compressed and decompressed, at most."""
 _PIECE = 1024
 """Bytes that are decompressed at once: a piece that grows a thousandfold is noticed at one megabyte."""
+TICK = 1.0
+"""Seconds between two looks at the time."""
+LATE = 0.5
+"""Seconds by which a timer is late in a process that was stopped meanwhile."""
 _LONGEST_MESSAGE = 200
 """Characters of a server's message that are shown."""
 _HEADERS = {
@@ -66,6 +71,32 @@ class Response:
                 words = words.replace(secret.reveal(), MASK)
         words = "".join(c if c.isprintable() else " " for c in redact(words))[:_LONGEST_MESSAGE]
         return f"{host} answered {self.status}" + (f": {words}" if words else "")
+
+
+@asynccontextmanager
+async def timeout_while_awake(seconds: float) -> AsyncIterator[None]:
+    """Raise `TimeoutError` after `seconds` in which this process ran.
+
+    New tokens may have come while it was stopped: a time-out would lose them, and with them the login.
+    """
+    loop, left = asyncio.get_running_loop(), seconds
+    timer: asyncio.Handle
+
+    def tick(due: float, step: float) -> None:
+        nonlocal left, timer
+        now = loop.time()
+        left = left - step if now - due < LATE else max(left - step, LATE)
+        if left <= 0:
+            limit.reschedule(now)
+        else:
+            timer = loop.call_later(min(left, TICK), tick, now + min(left, TICK), min(left, TICK))
+
+    async with asyncio.timeout(None) as limit:
+        timer = loop.call_soon(tick, loop.time(), 0.0)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 class Wire:
@@ -120,7 +151,7 @@ class Wire:
             return Response(url, fault=f"can't be asked: {e}", reached=False)
         try:
             async with (
-                asyncio.timeout(self._timeout),
+                timeout_while_awake(self._timeout),
                 httpx.AsyncClient(**options) as client,
                 client.stream(method, url, headers=dict(fields), json=body) as response,
             ):

@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
+from neurolink_mitm.adapters import oauth_wire
 from neurolink_mitm.adapters.network import read_network
 from neurolink_mitm.adapters.oauth_client import (
     CREATE_KEY_PATH,
@@ -546,3 +547,22 @@ def test_a_key_that_can_not_be_tried() -> None:
 def test_nothing_shows_a_token() -> None:
     tokens = Tokens(Secret(ACCESS), Secret(REFRESH), None)
     assert "sk-ant" not in repr(tokens) + repr(client_of("http://x")) + str(tokens)
+
+
+async def test_an_answer_that_came_while_the_process_was_stopped_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(oauth_wire, "LATE", 0.05)
+    here, there = socket.socketpair()
+    reader, writer = await asyncio.open_connection(sock=here)
+    async with oauth_wire.timeout_while_awake(0.02):
+        loop = asyncio.get_running_loop()
+        loop.call_soon(lambda: (there.send(b"tokens"), time.sleep(0.1)))
+        assert await reader.read(6) == b"tokens"
+        for _ in range(5):  # layers of HTTP
+            await asyncio.sleep(0)
+    with pytest.raises(TimeoutError):
+        async with oauth_wire.timeout_while_awake(0.02):
+            await reader.read(1)
+    writer.close()
+    there.close()
