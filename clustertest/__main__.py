@@ -18,6 +18,7 @@ from clustertest.report import make_console, show, show_all
 from clustertest.scenarios import SCENARIOS
 
 _JSON = ROOT / "clustertest" / "results" / "latest.json"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 
@@ -38,7 +39,8 @@ def main(only: str, short: bool, sessions: int | None, path: Path) -> None:
 
     Example: python -m clustertest --only 1,5
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for each in _SIGNALS:
+        signal.signal(each, _break_off)
     numbers = {int(n) for n in only.split(",") if n} or set(SCENARIOS)
     if unknown := numbers - set(SCENARIOS):
         raise click.BadParameter(f"no scenario {', '.join(map(str, sorted(unknown)))}")
@@ -67,6 +69,13 @@ def main(only: str, short: bool, sessions: int | None, path: Path) -> None:
     failed = [str(n) for n, good in met.items() if not good]
     click.echo(f"failed: {', '.join(failed)}" if failed else f"all {len(met)} hold")
     sys.exit(1 if failed else 0)
+
+
+def _break_off(number: int, frame: object) -> None:
+    """Break off once: a second Ctrl-C would keep processes from being ended."""
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _words(error: Exception) -> str:
