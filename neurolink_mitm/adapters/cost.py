@@ -46,7 +46,7 @@ class Day(msgspec.Struct, rename="camel", omit_defaults=True):
     clients: dict[str, ClientUse] = msgspec.field(default_factory=dict)
     """By the name of the client key; `today_usd` is of the same day."""
     cluster: Any = None
-    """The day of the cluster that this proxy is or was a part of, for `cluster/spending.py`."""
+    """The day of the cluster that this proxy is or was a part of, for `cluster/limits/spending.py`."""
 
     def add(self, more: Day) -> None:
         """Add what is not written; of an earlier day than `day_ends_at` of `more`, today's sums are dropped."""

@@ -89,17 +89,23 @@ class Logins:
 
 
 @dataclass(frozen=True)
-class Clients:
-    """The keys of those who call the proxy."""
+class _OneFile:
+    """Entries in a file of their own, which Redis may see."""
 
     path: Path
-    name: ClassVar[str] = "clients"
     hidden: ClassVar[bool] = False
-    newer: Newer = newest_client
 
     @property
     def paths(self) -> tuple[Path, ...]:
         return (self.path,)
+
+
+@dataclass(frozen=True)
+class Clients(_OneFile):
+    """The keys of those who call the proxy."""
+
+    name: ClassVar[str] = "clients"
+    newer: Newer = newest_client
 
     def read(self) -> Mapping[str, bytes] | None:
         if not self.path.exists():
@@ -124,17 +130,11 @@ class Clients:
 
 
 @dataclass(frozen=True)
-class Pauses:
+class Pauses(_OneFile):
     """Accounts that their owner has taken out of the pool for a while."""
 
-    path: Path
     name: ClassVar[str] = "pauses"
-    hidden: ClassVar[bool] = False
     newer: Newer = newest
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        return (self.path,)
 
     def read(self) -> Mapping[str, bytes] | None:
         if not self.path.exists():
@@ -156,19 +156,13 @@ class Pauses:
 
 
 @dataclass(frozen=True)
-class RoutingMarks:
+class RoutingMarks(_OneFile):
     """The primary account and the order of use."""
 
-    path: Path
     configured: Callable[[], Marks | None]
     """Returns what the configuration file says; None if it can't be read."""
     name: ClassVar[str] = "marks"
-    hidden: ClassVar[bool] = False
     newer: Newer = agreed
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        return (self.path,)
 
     def read(self) -> Mapping[str, bytes] | None:
         marks = note_marks(self.path, self.configured())
