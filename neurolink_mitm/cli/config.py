@@ -50,15 +50,15 @@ def check(file: Path | None, env_file: Path | None, form: str) -> None:
 
     Example: neurolink config check
     """
-    from neurolink_mitm.config import sources
+    from neurolink_mitm.config import check as files
     from neurolink_mitm.notices.desktop import NONE, has_desktop
 
     path = file or home().config
-    inputs, faults = sources.check(os.environ, home(), file, env_file)
+    inputs, faults = files.check(os.environ, home(), file, env_file)
     if inputs and inputs.config.notify.desktop and not has_desktop(inputs.environ):
         inputs = replace(inputs, warnings=(*inputs.warnings, f"notify.desktop: {NONE}"))
     if form == "json":
-        click.echo(as_json(sources.check_report(path, inputs, faults)), nl=False)
+        click.echo(as_json(files.check_report(path, inputs, faults)), nl=False)
     elif inputs is not None:
         click.echo(_check_text(path, inputs))
     else:
@@ -168,7 +168,7 @@ def schema() -> None:
 
 
 def _check_text(path: Path, inputs: Inputs) -> str:
-    from neurolink_mitm.config.sources import who_serves_other_tools
+    from neurolink_mitm.config.check import who_serves_other_tools
 
     verdict = "is good" if path.exists() else "is not there: the defaults are in force"
     warnings = [f"warning: {line}" for line in inputs.warnings]
@@ -216,7 +216,8 @@ def _new_faults(
     file: Path | None, env_file: Path | None, copy: Path, before: bytes | None
 ) -> tuple[str, ...]:
     """Return what a start would refuse of the copy, and not of the file before: a key file that is missing, say."""
-    from neurolink_mitm.config.sources import SourceOptions, checked
+    from neurolink_mitm.config.check import checked
+    from neurolink_mitm.config.sources import SourceOptions
 
     options = SourceOptions(os.environ, env_file, file, content=copy.read_bytes())
     _, faults = checked(options, home())

@@ -10,6 +10,7 @@ from pathlib import Path
 from neurolink_mitm.adapters.audit import Audit
 from neurolink_mitm.adapters.files import ChangedError, compare_and_swap, locked, read
 from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.config.check import checked
 from neurolink_mitm.config.document import account_names
 from neurolink_mitm.config.edit import edited, new_file, put
 from neurolink_mitm.config.editable import (
@@ -23,7 +24,7 @@ from neurolink_mitm.config.file import LARGEST, document_of, load
 from neurolink_mitm.config.history import History, Version, digest
 from neurolink_mitm.config.masked_diff import ChangedLine, changed_lines
 from neurolink_mitm.config.show import changed_values, differences
-from neurolink_mitm.config.sources import Inputs, SourceOptions, checked
+from neurolink_mitm.config.sources import Inputs, SourceOptions
 from neurolink_mitm.core.settings.errors import ConfigError, path
 from neurolink_mitm.core.settings.values import Config
 

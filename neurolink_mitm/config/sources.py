@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from neurolink_mitm.adapters.certificate import (
@@ -16,7 +15,6 @@ from neurolink_mitm.adapters.certificate import (
 )
 from neurolink_mitm.adapters.client_file import ClientFileError, read_clients
 from neurolink_mitm.adapters.cluster_key import ClusterKeyError, key_path, read_cluster_key
-from neurolink_mitm.adapters.cost import shipped_prices
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.mark_file import (
     MarkFileError,
@@ -35,7 +33,7 @@ from neurolink_mitm.adapters.pause_file import PauseFileError, read_pauses
 from neurolink_mitm.adapters.plugins import pipeline
 from neurolink_mitm.adapters.provider_needs import has_litellm, unfit_providers
 from neurolink_mitm.adapters.system import missing_for_cluster
-from neurolink_mitm.adapters.token_store import Credentials, TokenStore, TokenStoreError, open_store
+from neurolink_mitm.adapters.token_store import Credentials, TokenStore, open_store
 from neurolink_mitm.config import file as config_file
 from neurolink_mitm.config.document import LoadedConfig
 from neurolink_mitm.config.env_file import (
@@ -44,14 +42,11 @@ from neurolink_mitm.config.env_file import (
     chosen,
     read_environment,
 )
+from neurolink_mitm.config.input_warnings import keyless, unmet, unpriced_entries
 from neurolink_mitm.core.auth.client_keys import ClientKey
-from neurolink_mitm.core.cost.budget import unpriced
 from neurolink_mitm.core.pool.accounts import (
     Account,
     build_pool,
-    missing_in_order,
-    missing_primary,
-    unused_settings,
     with_pauses,
 )
 from neurolink_mitm.core.pool.pauses import Pause
@@ -59,11 +54,10 @@ from neurolink_mitm.core.pool.selection import STRATEGIES
 from neurolink_mitm.core.providers.destinations import all_asked, entries, places_of_others
 from neurolink_mitm.core.providers.needs import LACKS_LITELLM
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.settings.errors import ConfigError, format_value
+from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.core.settings.listen import Listen
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.shaping.pipeline import Pipeline
-from neurolink_mitm.core.status.other_tools import other_tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,12 +240,12 @@ class Sources:
     ) -> Inputs:
         config, agreed = self._agreed(loaded.config)
         environ, accounts = environment.values, self._options.accounts
-        unmet: tuple[str, ...] = ()
+        names: tuple[str, ...] = ()
         if accounts is None:
             key = environ.get("ANTHROPIC_API_KEY")
             secret = Secret(key) if key else None
             accounts = build_pool(config, credentials.stored, credentials.legacy, secret)
-            unmet = tuple(_unmet(config, accounts))
+            names = tuple(unmet(config, accounts))
         accounts = with_pauses(accounts, self._pauses)
         others = entries(config, environ, self._options.unfit(all_asked(config, environ), environ))
         network = self._network_of(config, environ)
@@ -272,10 +266,10 @@ class Sources:
                 *loaded.warnings,
                 *network.warnings,
                 *(certificate.warnings if certificate else ()),
-                *unmet,
+                *names,
                 *agreed,
-                *_keyless(others),
-                *_unpriced(config, others),
+                *keyless(others),
+                *unpriced_entries(config, others),
             ),
         )
 
@@ -357,83 +351,3 @@ def _strategy(strategy: str) -> str:
         choices = ", ".join(STRATEGIES)
         raise ConfigError(f"routing.strategy: {strategy} is not there yet; choose {choices}")
     return strategy
-
-
-def _unmet(config: Config, accounts: Sequence[Account]) -> Iterator[str]:
-    """Yield what the configuration says of accounts that do not exist."""
-    for name in unused_settings(config, accounts):
-        yield f"accounts.anthropic: {format_value(name)} has no apiKey, and no login of that name is stored"
-    if primary := missing_primary(config, accounts):
-        near = get_close_matches(primary, [each.label for each in accounts], n=1)
-        hint = f", did you mean {format_value(near[0])}?" if near else ""
-        yield f"routing.primary-account: no account is called {format_value(primary)}{hint}"
-    for label in missing_in_order(config, accounts):
-        yield f"routing.account-order: no account is called {format_value(label)}"
-
-
-def _keyless(others: Sequence[Account]) -> Iterator[str]:
-    for entry in others:
-        if entry.model and entry.disabled:
-            yield f"{entry.key} will not be asked: {entry.disabled}"
-
-
-def _unpriced(config: Config, others: Sequence[Account]) -> Iterator[str]:
-    """Yield the entries that a daily cap rules out, as their price is unknown."""
-    if config.routing.daily_cap_usd is None:
-        return
-    unknown = unpriced(others, shipped_prices().overridden(config.prices))
-    for entry in others:
-        if entry.key in unknown and not entry.disabled:
-            yield (
-                f"{entry.key} will not be asked: routing.daily-cap-usd is set, and its price is unknown:"
-                f" set prices.{format_value(entry.model)}"
-            )
-
-
-def check(
-    environ: Mapping[str, str], home: Home, config: Path | None, env_file: Path | None
-) -> tuple[Inputs | None, tuple[str, ...]]:
-    """Return what the files of `home` say, or all that is wrong with them."""
-    return checked(SourceOptions(environ, env_file, config), home)
-
-
-def checked(options: SourceOptions, home: Home) -> tuple[Inputs | None, tuple[str, ...]]:
-    """Return what a proxy with these options would be made from, or all that is wrong with it. Blocks."""
-    try:
-        return Sources(options, home, open_store(home, options.environ)).read(), ()
-    except ConfigError as e:
-        return None, e.faults
-    except (ClientFileError, EnvFileError, PauseFileError, TokenStoreError) as e:
-        return None, (str(e),)
-
-
-def check_report(path: Path, inputs: Inputs | None, faults: Sequence[str]) -> dict[str, object]:
-    """Return what `check` found in `path`, as JSON has it."""
-    return {
-        "path": str(path),
-        "exists": path.exists(),
-        "ok": not faults,
-        "faults": list(faults),
-        "warnings": list(inputs.warnings) if inputs else [],
-        "strategy": inputs.strategy if inputs else None,
-        "pool": [_account_report(account) for account in inputs.accounts] if inputs else [],
-        "otherTools": who_serves_other_tools(inputs) if inputs else None,
-    }
-
-
-def who_serves_other_tools(inputs: Inputs) -> str:
-    """Return who serves tools that speak OpenAI's API."""
-    return other_tools(inputs.accounts, inputs.others, inputs.config.routing, time.time())
-
-
-def _account_report(account: Account) -> dict[str, object]:
-    return {
-        "label": account.label,
-        "type": account.type,
-        "source": account.source,
-        "priority": account.priority,
-        "weight": account.weight,
-        "enabled": account.enabled,
-        "disabled": account.disabled,
-        "baseUrl": account.base_url,
-    }

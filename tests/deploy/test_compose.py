@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.config import sources
+from neurolink_mitm.config.check import check
 from tests.cluster.redis_server import RedisServer
 from tests.deploy.config_maps import DEPLOY
 
@@ -130,7 +130,7 @@ def password(path: Path) -> str:
 def test_the_configuration_is_good(secrets: Path, tmp_path: Path) -> None:
     variables = {"NEUROLINK_CLUSTER_KEY": str(secrets / "cluster.key")}
     home = Home(tmp_path / "home")
-    inputs, faults = sources.check(variables, home, CONFIGURATION, secrets / "neurolink.env")
+    inputs, faults = check(variables, home, CONFIGURATION, secrets / "neurolink.env")
     assert not faults
     assert inputs
     assert inputs.config.cluster

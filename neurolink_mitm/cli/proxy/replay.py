@@ -109,7 +109,7 @@ def _setting(config: Path | None) -> tuple[str | None, Setting]:
 
     from neurolink_mitm.cli.ui.home import home
     from neurolink_mitm.cli.ui.running import running_status
-    from neurolink_mitm.config.sources import check
+    from neurolink_mitm.config.check import check
 
     inputs, faults = check(os.environ, home(), config, None)
     if inputs is None:

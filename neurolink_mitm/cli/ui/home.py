@@ -103,7 +103,7 @@ def accounts(config: Config) -> tuple[Account, ...]:
 
 def inputs(path: Path | None = None, env_file: Path | None = None) -> Inputs:
     """Return all that a proxy would be started with."""
-    from neurolink_mitm.config.sources import check
+    from neurolink_mitm.config.check import check
 
     read, faults = check(os.environ, home(), path, env_file)
     return read or fail_by_configuration(faults)

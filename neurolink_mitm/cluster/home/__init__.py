@@ -5,5 +5,6 @@
 - `entry_kinds`: reads and writes each kind of entries in the home's files.
 - `command_sync`: syncs once, for a command, and before a proxy begins to serve.
 - `shared_store`: the token store of refreshes: one replica refreshes a login at a time.
+- `sealed_entries`: entries as Redis has them.
 - `seal`: hides logins from Redis, and signs all else that must not be made by others.
 """

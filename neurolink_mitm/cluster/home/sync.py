@@ -14,16 +14,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from neurolink_mitm.adapters.token_store import TokenStoreError
 from neurolink_mitm.cluster.home.entry_kinds import Changes, Kind
-from neurolink_mitm.cluster.home.seal import BrokenSealError, OtherKeyError, Sealer
+from neurolink_mitm.cluster.home.seal import OtherKeyError, Sealer
+from neurolink_mitm.cluster.home.sealed_entries import LONGEST_ENTRY, SealedEntries
 from neurolink_mitm.cluster.home.synced_file import SyncedFile
 from neurolink_mitm.cluster.redis.blocking_link import BlockingLink
 from neurolink_mitm.cluster.redis.link import AwayError, RefusedError
 from neurolink_mitm.core.cluster.merge import (
-    MOST_GENERATIONS,
     Decision,
     Remote,
     Synced,
@@ -33,14 +31,12 @@ from neurolink_mitm.core.cluster.merge import (
     spent_by,
 )
 from neurolink_mitm.core.cluster.offset import Offset
-from neurolink_mitm.core.json_errors import UNREADABLE
 
 ROUNDS = 5
 """Readings of one run: more than one where other replicas change the same entries meanwhile."""
 MOST_ENTRIES = 5_000
 MOST_BYTES = 3_000_000
 """Of a kind, and of all kinds together; what is more was not written by replicas."""
-LONGEST_ENTRY = 65_536
 AT_ONCE = 40
 """Entries that are asked for by name at once: those of the greatest length are one answer."""
 FORGOTTEN = 90 * 86_400.0
@@ -54,19 +50,6 @@ OTHER_ACCOUNT = (
 NOT_WRITTEN = "newer in Redis, and can't be written here"
 SETTLED = 3.0
 """Seconds after which every replica has written back what it has to an empty Redis, or to one that was away."""
-
-
-class _Sealed(msgspec.Struct, array_like=True):
-    version: int
-    generation: int
-    sealed: bytes
-
-
-class _Plain(msgspec.Struct, array_like=True):
-    changed_at: float
-    content: bytes | None
-    spent: tuple[str, ...] = ()
-    """Digests of the tokens before those of `content`."""
 
 
 @dataclass
@@ -96,14 +79,12 @@ class Sync:
         """What is not in step, and why, as of the last run."""
         self.settle_time = SETTLED
         self._link = link
-        self._sealer = sealer
+        self._entries = SealedEntries(sealer)
         self._kinds = kinds
         self._synced_file = synced_file
         self._replica = replica
         self._offset = Offset()
         self._busy = threading.Lock()
-        self._opened: dict[tuple[str, str], tuple[bytes, Remote]] = {}
-        self._keys: frozenset[bytes] = frozenset()
         self._obstacles: dict[tuple[str, str], str] = {}
         self._noted: dict[str, str] = {}
         self._answers_since: float | None = None
@@ -164,9 +145,9 @@ class Sync:
         now, since, counter, keys, *flats = self._link.script(
             "entries",
             ["since", "counter", "keys", *(kind.name for kind in self._kinds)],
-            [MOST_ENTRIES, MOST_BYTES, self._sealer.key_id, KEY_IN_USE],
+            [MOST_ENTRIES, MOST_BYTES, self._entries.key_id, KEY_IN_USE],
         )
-        self._keys = frozenset(keys)
+        self._entries.keys_in_use = frozenset(keys)
         self._offset.measured(float(now), before, time.time())
         reading = _Reading(float(now), _number(since), counter)
         self._note_contact(reading)
@@ -260,7 +241,7 @@ class Sync:
         others: list[str] = []
         for name in sorted(names):
             try:
-                remotes[name] = self._remote(kind, name, raw.get(name))
+                remotes[name] = self._entries.open(kind, name, raw.get(name))
             except OtherKeyError:
                 others.append(name)
         self._note(kind, others, OTHER_KEY)
@@ -312,7 +293,7 @@ class Sync:
                 before = _pairs(
                     self._link.script("some_entries", [kind.name], [LONGEST_ENTRY, name])
                 ).get(name)
-                remote = self._remote(kind, name, before)
+                remote = self._entries.open(kind, name, before)
                 synced = self._synced_file.load().get(kind.name, {}).get(name)
                 generations = [each.generation for each in (remote, synced) if each]
                 at = self._offset.to_server(time.time())
@@ -325,12 +306,7 @@ class Sync:
                 raise AwayError(str(e)) from e
 
     def _push(self, kind: Kind, name: str, before: bytes | None, decision: Decision) -> bool:
-        place = (kind.name, name, decision.generation)
-        plain = msgspec.msgpack.encode(
-            _Plain(decision.changed_at, decision.content, decision.spent)
-        )
-        sealed = self._sealer.seal(place, plain, hidden=kind.hidden)
-        entry = msgspec.msgpack.encode(_Sealed(1, decision.generation, sealed))
+        entry = self._entries.seal(kind, name, decision)
         if len(entry) > LONGEST_ENTRY:
             self._note(kind, [name], "too long to be shared")
             return True
@@ -341,38 +317,6 @@ class Sync:
         arguments: list[object] = [name, seen, entry, self._link.channel, self._replica, kind.name]
         arguments.append(LONGEST_ENTRY)
         return bool(self._link.script("put_entry", [kind.name, "counter"], arguments))
-
-    def _remote(self, kind: Kind, name: str, raw: bytes | None) -> Remote | None:
-        """Return what Redis has of an entry; None for what no replica has written. Raises `OtherKeyError`."""
-        if raw is None:
-            return None
-        before = self._opened.get((kind.name, name))
-        if before and before[0] == raw:
-            return before[1]
-        try:
-            remote = self._open(kind, name, raw)
-        except OtherKeyError as e:
-            if e.key_id in self._keys:
-                raise
-            return None  # all have another key since
-        except (ValueError, *UNREADABLE):
-            return None
-        self._opened[kind.name, name] = raw, remote
-        return remote
-
-    def _open(self, kind: Kind, name: str, raw: bytes) -> Remote:
-        if len(raw) > LONGEST_ENTRY:
-            raise BrokenSealError("too long")
-        entry = msgspec.msgpack.decode(raw, type=_Sealed)
-        if not 0 < entry.generation <= MOST_GENERATIONS:
-            raise BrokenSealError("no generation")
-        place = (kind.name, name, entry.generation)
-        plain = msgspec.msgpack.decode(
-            self._sealer.open(place, entry.sealed, hidden=kind.hidden), type=_Plain
-        )
-        if plain.content is not None:
-            kind.check(name, plain.content)
-        return Remote(entry.generation, plain.changed_at, plain.content, plain.spent)
 
     def _changed_at(self, kind: Kind) -> float:
         """Return when the kind's file was written, by Redis' clock."""
