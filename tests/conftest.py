@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import itertools
 import os
@@ -143,6 +144,18 @@ def home(_homes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NEUROLINK_HOME", str(home / ".neurolink"))
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(home / ".claude"))
     return home
+
+
+@pytest.fixture(autouse=True)
+def _without_playwrights_loop(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hide the event loop that Playwright leaves running in this thread: no other could run beside it."""
+    if "browser" in request.fixturenames:
+        yield
+        return
+    playwrights = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    yield
+    asyncio._set_running_loop(playwrights)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,18 +29,6 @@ def dashboard(upstream: SandboxServer, tmp_path: Path) -> Iterator[Served]:
     accounts = [account("a", upstream.url), account("b", upstream.url)]
     with served(Proxy(accounts), tmp_path) as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def without_playwrights_loop(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Hide the event loop that Playwright leaves running in this thread: no other could run beside it."""
-    if "browser" in request.fixturenames:
-        yield
-        return
-    playwrights = asyncio._get_running_loop()
-    asyncio._set_running_loop(None)
-    yield
-    asyncio._set_running_loop(playwrights)
 
 
 @pytest.fixture(scope="session")
