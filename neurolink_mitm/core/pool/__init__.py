@@ -1,7 +1,8 @@
 """The pool of accounts: the state of each account, its cooldowns and quotas, and which one the next request uses.
 
 - `pool.py`: start here. `failed` and `succeeded` book results; reloads and restarts.
-- `choosing.py`, what it builds on: `choose` picks the account. `eligibility.py`, below: who may serve, and when who
+- `among_replicas.py`, below it: limits that replicas keep together, and whose a probe is.
+- `choosing.py`, what that builds on: `choose` picks the account. `eligibility.py`, below: who may serve, and when who
   recovers. `members.py`, below: the accounts and their states.
 - `choice.py`: what a request requires, and which account was chosen why.
 - `recovery.py`: when an account recovers by itself; `recoveries` of the pool asks it of all for a request.

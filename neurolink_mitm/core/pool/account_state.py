@@ -9,7 +9,13 @@ from fnmatch import fnmatchcase
 
 from neurolink_mitm.core.failover.errors import CooldownKind
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.pool.cooldown import Cooldown, after_failure, after_success, shifted
+from neurolink_mitm.core.pool.cooldown import (
+    Cooldown,
+    Reserved,
+    after_failure,
+    after_success,
+    shifted,
+)
 from neurolink_mitm.core.pool.limit_scope import WHOLE_ACCOUNT
 from neurolink_mitm.core.pool.limits import Limits, OwnLimits
 from neurolink_mitm.core.pool.quota import Quota
@@ -49,21 +55,6 @@ def out_of_use(account: Account, now: float) -> str | None:
     if not account.enabled:
         return "not enabled"
     return account.paused.text if account.paused and not account.paused.over(now) else None
-
-
-@dataclass(frozen=True, slots=True)
-class Reserved:
-    """The probe of a scope is left to another replica, from `since` until `until` at most.
-
-    `asked`: whose it is will be known at once.
-    """
-
-    since: float
-    until: float
-    asked: bool = False
-
-    def lasts(self, now: float) -> bool:
-        return self.since <= now < self.until
 
 
 @dataclass(slots=True)

@@ -49,6 +49,21 @@ class Cooldown:
         return max(self.until, self.resets_at)
 
 
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """The probe of a scope is left to another replica, from `since` until `until` at most.
+
+    `asked`: whose it is will be known at once.
+    """
+
+    since: float
+    until: float
+    asked: bool = False
+
+    def lasts(self, now: float) -> bool:
+        return self.since <= now < self.until
+
+
 def after_failure(
     cooldown: Cooldown,
     kind: CooldownKind,
