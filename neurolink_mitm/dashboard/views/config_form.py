@@ -31,6 +31,7 @@ from neurolink_mitm.core.settings.values import (
 Kind = Literal["choice", "flag", "number", "text", "lines", "table", ""]
 UNITS = {
     "timeouts.connect": "s", "timeouts.firstEvent": "s", "timeouts.idle": "s", "timeouts.total": "s",
+    "timeouts.drain": "s",
     "routing.hold": "s", "routing.dailyCapUsd": "USD a day", "logging.maxAgeDays": "days",
     "logging.rollupDays": "days", "logging.maxSizeMb": "MB", "rateLimit": "requests a minute",
     "maxConcurrent": "requests", "network.idle": "s", "network.warm": "connections",
@@ -45,8 +46,10 @@ WHY = {
     "accounts": "it names a host, a key, or whose it is",
     "clients": "it says who may use the proxy",
     "cloaking": "it says what may leave this machine",
+    "cluster": "it names the host that logins are shared through",
     "dashboard": "it says who reaches these pages",
     "defaultBaseUrl": "it names the host that tokens are sent to",
+    "listen": "it says how callers reach the proxy",
     "network": "it says whom connections trust",
     "notify": "it runs a command, or names a host",
     "oauth": "it names the hosts of the login",

@@ -18,6 +18,7 @@ DOCUMENT = {
     },
     "providers": {"openai": {"baseUrl": "http://127.0.0.1:1/v1"}},
     "prices": {"claude-*": {"input": 1, "output": 2}},
+    "cluster": {"url": "redis://:a-password@127.0.0.1:1/0"},
     "cloaking": {"plugins": {"tlsFingerprint": {"pins": {"example.com": ["0" * 64]}}}},
 }
 MAPPINGS = "routing.modelMappings"
@@ -95,3 +96,8 @@ def test_what_differs_from_what_was_shown_is_a_change(
     form: dict[str, str], change: Change | None
 ) -> None:
     assert filled(made(), form).changes == ([change] if change else [])
+
+
+def test_a_section_that_is_changed_in_the_file_only_says_why() -> None:
+    assert [each.title for each in made() if not (each.editable or each.why)] == []
+    assert "a-password" not in repr(made())
