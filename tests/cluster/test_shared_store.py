@@ -9,6 +9,7 @@ import resource
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import cast
 
 import pytest
 from filelock import Timeout
@@ -17,6 +18,7 @@ from redis import Redis
 from neurolink_mitm.adapters.files import locked
 from neurolink_mitm.adapters.oauth_client import OAuthClient
 from neurolink_mitm.adapters.refresh import Refresher, ReplicasAwayError
+from neurolink_mitm.adapters.token_store import TokenStore
 from neurolink_mitm.cluster.home.shared_store import AWAY, NOT_IN_STEP, SharedStore
 from neurolink_mitm.cluster.home.sync import NOT_WRITTEN
 from neurolink_mitm.core.auth.credentials import StoredAccount
@@ -157,6 +159,32 @@ def test_a_lock_that_none_of_us_has_set_does_not_last(
             assert 0 < redis.pttl(LOCK) <= 5_000
     finally:
         lock.release()
+
+
+class Dying:
+    """A home whose process is killed as it is to write new tokens."""
+
+    def __init__(self, store: TokenStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    def replace_tokens(self, *_: object) -> bool:
+        raise RuntimeError("killed")
+
+
+async def test_who_is_killed_before_its_home_has_new_tokens_has_given_them_to_all(
+    replicas: list[Replica], sandbox: SandboxServer
+) -> None:
+    member = replicas[0].member
+    dying = SharedStore(cast(TokenStore, Dying(member.store)), member.sync, member.link)
+    with pytest.raises(RuntimeError, match="killed"):
+        await Refresher(dying, replicas[0].client, FakeClock(), lock_limit=5).fresh(ACCOUNT)
+    assert member.token("a") == "sk-ant-oat-test-a"
+    for each in (*replicas[1:], replicas[0]):
+        assert (await each.fresh()).account_secret == Secret("sk-ant-oat-test-a-2")
+    assert asked(sandbox) == 1
 
 
 async def test_a_lock_is_renewed_while_it_is_held(

@@ -1,7 +1,8 @@
 """The token store as refreshes use it in a cluster: one replica at a time, by what all have.
 
-A refresh token is good once. So a refresh takes a lock in Redis, gets in step, asks, writes to the home, and gets in
-step again before it lets the lock go.
+A refresh token is good once. So a refresh takes a lock in Redis, gets in step, asks, writes to Redis and then to the
+home, and gets in step again before it lets the lock go. Redis comes first: a replica that is killed between the two has
+spent the token for all, and they must know.
 """
 
 from __future__ import annotations
@@ -64,12 +65,17 @@ class SharedStore:
         return own if self._closed else SharedLock(label, own, self, self._sync, self._link)
 
     def replace_tokens(self, label: str, tokens: Tokens, spent: Secret | None = None) -> bool:
-        """Write new tokens to the home, then to Redis. Return False if another login is there by now."""
+        """Write new tokens to Redis, then to the home; if Redis is away, to the home first.
+
+        Return False if another login is there by now.
+        """
+        before, renewed = self._renewed(label, tokens, spent)
+        handed_over = label in self.locked and self._hand_over(label, before, renewed)
         try:
             written = self._store.replace_tokens(label, tokens, spent)
         except TokenStoreError:
-            if label in self.locked:
-                self._unpushed[label] = self._renewed(label, tokens, spent)
+            if label in self.locked and not handed_over:
+                self._unpushed[label] = renewed
                 self.push()
             raise
         if not written:
@@ -109,16 +115,28 @@ class SharedStore:
             self._unpushed.pop(label, None)
         return True
 
-    def _renewed(self, label: str, tokens: Tokens, spent: Secret | None) -> bytes | None:
-        """Return the entry of a login with new tokens, which the home has no room for."""
+    def _hand_over(self, label: str, before: bytes | None, renewed: bytes | None) -> bool:
+        """Write a login's new tokens to Redis, in place of what all had. Return whether that is done."""
+        if renewed is None:
+            return False
+        try:
+            self._sync.hand_over(self._logins, label, renewed, instead_of=before)
+        except AwayError:
+            return False
+        return True
+
+    def _renewed(
+        self, label: str, tokens: Tokens, spent: Secret | None
+    ) -> tuple[bytes | None, bytes | None]:
+        """Return the entry of a login, and that with new tokens; None if it is another login by now."""
         with suppress(TokenStoreError, ValueError):
             entry = (self._store.entries() or {}).get(label)
             if entry is not None:
                 key = msgspec.json.encode({"providers": {PROVIDER + label: msgspec.Raw(entry)}})
                 document = TokenDocument(key)
                 if document.replace_tokens(label, tokens, spent):
-                    return canonical(document.entries()[label])
-        return None
+                    return canonical(entry), canonical(document.entries()[label])
+        return None, None
 
     def owes(self, label: str) -> bool:
         """Return whether the newest tokens of a login are not in Redis yet."""

@@ -286,14 +286,21 @@ class Sync:
             return set(), False
         return pulled, len(pulled) < len(pulls)
 
-    def hand_over(self, kind: Kind, name: str, content: bytes) -> None:
-        """Write an entry to Redis that the home has no room for, as a change of now. Raises `AwayError`."""
+    def hand_over(
+        self, kind: Kind, name: str, content: bytes, instead_of: bytes | None = None
+    ) -> None:
+        """Write an entry to Redis before the home has it, as a change of now; where given, only `instead_of` that one.
+
+        Raises `AwayError`.
+        """
         with self._busy:
             try:
                 before = _pairs(
                     self._link.script("some_entries", [kind.name], [LONGEST_ENTRY, name])
                 ).get(name)
                 remote = self._entries.open(kind, name, before)
+                if instead_of is not None and remote and remote.content != instead_of:
+                    raise AwayError("it has changed")
                 synced = self._synced_file.load().get(kind.name, {}).get(name)
                 generations = [each.generation for each in (remote, synced) if each]
                 at = self._offset.to_server(time.time())
