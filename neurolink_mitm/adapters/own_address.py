@@ -11,13 +11,16 @@ import ssl
 from collections.abc import Iterable
 from hashlib import sha256
 from http.client import HTTPConnection, HTTPSConnection
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from neurolink_mitm.core.auth.certificate_names import covers, first_covered
 from neurolink_mitm.core.auth.loopback import is_loopback
+
+if TYPE_CHECKING:
+    from neurolink_mitm.ports import Certificate
 
 CA_VARIABLE = "NODE_EXTRA_CA_CERTS"
 """The file of further certificates that Claude Code trusts."""
@@ -39,20 +42,7 @@ class TlsState(msgspec.Struct, rename="camel", frozen=True):
     """Whether the certificate is for `name`."""
 
 
-class _Certificate(Protocol):
-    @property
-    def path(self) -> str: ...
-    @property
-    def fingerprint(self) -> str: ...
-    @property
-    def names(self) -> tuple[str, ...]: ...
-    @property
-    def self_signed(self) -> bool: ...
-    @property
-    def ends(self) -> float: ...
-
-
-def tls_state(certificate: _Certificate | None, host: str, hosts: Iterable[str]) -> TlsState | None:
+def tls_state(certificate: Certificate | None, host: str, hosts: Iterable[str]) -> TlsState | None:
     """Return what is published of `certificate`, of a proxy on `host` with these `listen.hosts`."""
     if certificate is None:
         return None

@@ -190,7 +190,7 @@ class Sync:
         if local is None:  # a missing file says nothing of what was removed
             local, synced = {}, {}
         raw = reading.raw[kind.name]
-        remotes, others = self._remotes(kind, {*local, *synced, *raw}, raw)
+        remotes, otherwise_sealed = self._remotes(kind, {*local, *synced, *raw}, raw)
         at = min(self._changed_at(kind), reading.now)
         decisions: dict[str, Decision] = {}
         strangers = self._strangers(kind, remotes, local, synced)
@@ -206,10 +206,10 @@ class Sync:
                 self._put(kind, name, raw[name], b"")
         done, again = self._carry_out(kind, decisions, local, raw)
         unwritten = [name for name, each in decisions.items() if each.pull and name not in done]
-        obstacles.update({(kind.name, name): OTHER_KEY for name in others})
+        obstacles.update({(kind.name, name): OTHER_KEY for name in otherwise_sealed})
         obstacles.update({(kind.name, name): OTHER_ACCOUNT for name in strangers})
         obstacles.update({(kind.name, name): NOT_WRITTEN for name in unwritten})
-        left = {name: synced[name] for name in (*others, *decisions) if name in synced}
+        left = {name: synced[name] for name in (*otherwise_sealed, *decisions) if name in synced}
         last[kind.name] = left | {name: in_step(decisions[name]) for name in done}
         return again
 
@@ -238,16 +238,16 @@ class Sync:
     ) -> tuple[dict[str, Remote | None], list[str]]:
         """Return what Redis has of each entry, and the names of those that are sealed with another key."""
         remotes: dict[str, Remote | None] = {}
-        others: list[str] = []
+        otherwise_sealed: list[str] = []
         for name in sorted(names):
             try:
                 remotes[name] = self._entries.open(kind, name, raw.get(name))
             except OtherKeyError:
-                others.append(name)
-        self._note(kind, others, OTHER_KEY)
+                otherwise_sealed.append(name)
+        self._note(kind, otherwise_sealed, OTHER_KEY)
         strange = [name for name, remote in remotes.items() if remote is None and name in raw]
         self._note(kind, strange, "not written by a replica, and ignored")
-        return remotes, others
+        return remotes, otherwise_sealed
 
     def _carry_out(
         self,

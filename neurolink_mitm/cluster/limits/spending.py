@@ -179,12 +179,12 @@ class SharedSpending:
             daybook, day = self._daybook, self._daybook.day
             own = msgspec.convert(msgspec.to_builtins(daybook.own), Part)  # a copy
             pushed = self._to_write()
-            known = [text for each in daybook.versions.items() for text in map(str, each)]
+            versions = [text for each in daybook.versions.items() for text in map(str, each)]
         arguments = [link.names.news, self._replica.id, day, KEPT, MOST_PARTS, LONGEST + SIGNATURE]
         arguments.append(MOST_BYTES)
         written = [text for each in pushed for text in each]
         keys = [f"spend {day} versions", f"spend {day} parts"]
-        answer = await link.script("spend", keys, [*arguments, len(pushed), *written, *known])
+        answer = await link.script("spend", keys, [*arguments, len(pushed), *written, *versions])
         with self._changed:
             if day != self._daybook.day:
                 return False

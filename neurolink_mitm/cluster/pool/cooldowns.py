@@ -167,11 +167,11 @@ class Cooldowns:
         if target is None:
             self._credentials.pop(key, None)
             return None
-        secret, known = self._credentials.get(key, (None, ""))
+        secret, credential = self._credentials.get(key, (None, ""))
         if secret is not target.secret:
-            known = fingerprint(target.secret)
-            self._credentials[key] = target.secret, known
-        return known
+            credential = fingerprint(target.secret)
+            self._credentials[key] = target.secret, credential
+        return credential
 
     # What has changed elsewhere
 

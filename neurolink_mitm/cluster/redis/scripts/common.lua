@@ -13,3 +13,16 @@ local function text_of(seconds)
   return string.format('%.6f', seconds)
 end
 
+-- Returns id, JSON and last tick of replicas as a flat list. `alive` has ids and ticks; what is longer than `longest` bytes is left out.
+local function members_of(key, alive, longest)
+  local members = {}
+  for n = 1, #alive, 2 do
+    local length = redis.call('HSTRLEN', key, alive[n])
+    if length > 0 and length <= longest and #alive[n] <= 200 then
+      table.insert(members, alive[n])
+      table.insert(members, redis.call('HGET', key, alive[n]))
+      table.insert(members, alive[n + 1])
+    end
+  end
+  return members
+end

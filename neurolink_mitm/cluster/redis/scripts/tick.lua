@@ -18,16 +18,8 @@ end
 remove('-inf', text_of(now - gone))
 remove('(' .. text_of(now + gone), '+inf')
 redis.call('SET', KEYS[3], ARGV[4], 'NX')
-local members = {}
 local alive = redis.call('ZREVRANGE', KEYS[2], 0, most - 1, 'WITHSCORES')
-for n = 1, #alive, 2 do
-  local length = redis.call('HSTRLEN', KEYS[1], alive[n])
-  if length > 0 and length <= tonumber(ARGV[6]) and #alive[n] <= 200 then
-    table.insert(members, alive[n])
-    table.insert(members, redis.call('HGET', KEYS[1], alive[n]))
-    table.insert(members, alive[n + 1])
-  end
-end
+local members = members_of(KEYS[1], alive, tonumber(ARGV[6]))
 -- a server that was started again may have forgotten the last seconds, and kept the epoch
 local info = redis.pcall('INFO', 'server')
 local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
